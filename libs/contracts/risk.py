@@ -1,0 +1,189 @@
+"""Limits, exposures, value at risk, breaches, halts, margin."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from libs.messagebus.topic import Event
+
+LimitType = Literal[
+    "position_size", "portfolio_value", "daily_loss", "concentration", "leverage", "var_limit", "drawdown", "volatility"
+]
+LimitAction = Literal["alert", "block", "reduce", "halt"]
+HaltScope = Literal["all", "portfolio", "strategy", "symbol"]
+Severity = Literal["info", "low", "medium", "high", "critical"]
+
+
+class LimitUpdated(Event, tag="risk.limits.updated.v1"):
+    """A limit was created, changed or (``enabled`` false) switched off.
+
+    Attributes:
+        limit_value: In the unit of its type: money for sizes and losses, a fraction for the rest.
+        threshold_warning: Share of the limit at which a warning is given.
+    """
+
+    limit_id: str
+    limit_type: LimitType
+    limit_value: float
+    threshold_warning: float
+    action: LimitAction
+    enabled: bool
+    portfolio_id: str
+    symbol: str
+    actor: str
+
+
+class ExposureCalculated(Event, tag="risk.exposure.v1"):
+    """Exposures of a portfolio; money in the base currency, ratios as fractions of equity."""
+
+    portfolio_id: str
+    equity: float
+    gross: float
+    net: float
+    long: float
+    short: float
+    leverage: float | None
+    largest_position: float
+    largest_symbol: str
+    concentration: float | None
+    drawdown: float
+
+
+class RiskCalculated(Event, tag="risk.analytics.v1"):
+    """Value at risk of today's positions over past returns.
+
+    Attributes:
+        values: ``historical_var_95`` and so on, money, positive = loss.
+        missing: Name to the reason it has none.
+        observations: Days of history used.
+        horizon_days: 1.
+    """
+
+    portfolio_id: str
+    values: dict[str, float]
+    missing: dict[str, str]
+    observations: int
+    horizon_days: int = 1
+
+
+class BreachDetected(Event, tag="risk.breach.detected.v1"):
+    """A limit opened a breach or its breach changed severity."""
+
+    breach_id: str
+    limit_id: str
+    limit_type: LimitType
+    portfolio_id: str
+    symbol: str
+    value: float
+    limit_value: float
+    utilization: float
+    severity: Severity
+    action: LimitAction
+
+
+class BreachResolved(Event, tag="risk.breach.resolved.v1"):
+    """A breach ended, by itself or by a person."""
+
+    breach_id: str
+    limit_id: str
+    portfolio_id: str
+    actor: str
+    action_taken: str
+
+
+class HaltChanged(Event, tag="system.halt.v1"):
+    """Trading is halted or released; sticky until a person lifts it.
+
+    Attributes:
+        target: Portfolio, strategy or symbol for those scopes, else empty.
+        cancel_orders: Whether working orders are cancelled.
+        allow_reducing: Whether orders that only reduce a position still pass.
+    """
+
+    halted: bool
+    scope: HaltScope
+    target: str
+    reason: str
+    actor: str
+    cancel_orders: bool = True
+    allow_reducing: bool = False
+
+
+class SetLimit(Event, tag="risk.set_limit.v1"):
+    """Command: create or replace a limit."""
+
+    limit_id: str
+    limit_type: LimitType
+    limit_value: float
+    threshold_warning: float
+    action: LimitAction
+    enabled: bool
+    portfolio_id: str
+    symbol: str
+    actor: str
+
+
+class DeleteLimit(Event, tag="risk.delete_limit.v1"):
+    """Command: remove a limit."""
+
+    limit_id: str
+    actor: str
+
+
+class ResolveBreach(Event, tag="risk.resolve_breach.v1"):
+    """Command: close a breach by hand, saying what was done."""
+
+    breach_id: str
+    action_taken: str
+    actor: str
+
+
+class HaltTrading(Event, tag="risk.halt_trading.v1"):
+    """Command: halt trading in a scope."""
+
+    scope: HaltScope
+    target: str
+    reason: str
+    actor: str
+    cancel_orders: bool = True
+    allow_reducing: bool = False
+
+
+class ResumeTrading(Event, tag="risk.resume_trading.v1"):
+    """Command: lift a halt."""
+
+    scope: HaltScope
+    target: str
+    reason: str
+    actor: str
+
+
+class MarginCalculated(Event, tag="margin.status.v1"):
+    """Margin of a portfolio; money as Decimal, ``margin_utilization`` None when nothing stands against it.
+
+    Attributes:
+        margin_excess: Collateral less total margin; negative = shortfall.
+    """
+
+    portfolio_id: str
+    initial_margin: Decimal
+    maintenance_margin: Decimal
+    cross_margin_offset: Decimal
+    total_margin: Decimal
+    eligible_collateral: Decimal
+    margin_excess: Decimal
+    margin_utilization: float | None
+    state: Literal["ok", "warning", "critical", "emergency"]
+    unpriced: list[str] = []
+
+
+class MarginAlertRaised(Event, tag="margin.alert.v1"):
+    """Utilisation crossed a threshold upward."""
+
+    portfolio_id: str
+    severity: Literal["warning", "critical", "emergency"]
+    margin_utilization: float | None
+    threshold: float
+    action: str
+    required_action_amount: Decimal

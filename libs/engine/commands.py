@@ -1,0 +1,104 @@
+"""Commands: an event in an engine's inbox stream, answered after the commit that carried it out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from libs.engine.errors import CommandRefused
+from libs.messagebus.publisher import Publisher
+from libs.messagebus.topic import Event
+
+#: Answers kept for senders that have not asked yet; a sender asks within the same loop turn or two.
+RECENT_REPLIES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a command.
+
+    Attributes:
+        event_id: Id of the command event on the bus; also its correlation id.
+        value: What the handler replied, or None.
+    """
+
+    event_id: str
+    value: Any
+
+
+class ReplyBook:
+    """Matches committed commands with whoever waits for them, in one event loop."""
+
+    def __init__(self) -> None:
+        self._recent: OrderedDict[str, Any] = OrderedDict()
+        self._waiting: dict[str, asyncio.Future[Any]] = {}
+
+    def settle(self, replies: Mapping[str, Any]) -> None:
+        """Deliver the answers of a committed batch."""
+        for event_id, value in replies.items():
+            waiter = self._waiting.pop(event_id, None)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(value)
+                continue
+            self._recent[event_id] = value
+            if len(self._recent) > RECENT_REPLIES:
+                self._recent.popitem(last=False)
+
+    async def wait_for(self, event_id: str, timeout_seconds: float) -> Any:
+        """The answer to ``event_id``.
+
+        Raises:
+            TimeoutError: If it was not committed in time; it may still be.
+        """
+        if event_id in self._recent:
+            return self._recent.pop(event_id)
+        waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[event_id] = waiter
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await waiter
+        finally:
+            self._waiting.pop(event_id, None)
+
+
+class Commands:
+    """Sends commands to the engine of this process.
+
+    Args:
+        publisher: Writes into the inbox stream.
+        replies: The book the host settles after each commit.
+    """
+
+    def __init__(self, publisher: Publisher, replies: ReplyBook, timeout_seconds: float = 10.0) -> None:
+        self._publisher = publisher
+        self._replies = replies
+        self._timeout_seconds = timeout_seconds
+
+    async def send(self, command: Event, timeout_seconds: float | None = None) -> Reply:
+        """Send a command and wait until the commit that carried it out.
+
+        Raises:
+            CommandRefused: If the handler refused it, or (503 ``not-committed``) if no commit came in time; the text
+                says that it may still be carried out.
+        """
+        timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        event_id = await self._publisher.publish_confirmed(command)
+        try:
+            value = await self._replies.wait_for(event_id, timeout)
+        except TimeoutError:
+            raise CommandRefused(
+                503,
+                "not-committed",
+                f"command {event_id} was accepted by the bus but not carried out within {timeout:g} s; it may still be",
+                "look at the engine's /status for its lag, then at its state before sending the command again",
+            ) from None
+        if isinstance(value, CommandRefused):
+            raise value
+        return Reply(event_id, value)
+
+    async def post(self, command: Event) -> str:
+        """Send a command without waiting for it to be carried out; returns its event id once the bus has it."""
+        return await self._publisher.publish_confirmed(command)

@@ -1,0 +1,248 @@
+"""The memory transport: the same semantics as Redis, in one process, surviving nothing.
+
+Every operation has a synchronous core (``*_nowait``) so that a simulation drives hosts without an event
+loop; the asynchronous protocol wraps those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from libs.messagebus.errors import FencedError, TransportError, TrimmedError
+from libs.messagebus.transport import START, Commit, Entry, Lease, Output, Quiescence, StoredSnapshot
+
+
+@dataclass(slots=True)
+class _Stream:
+    """Entries ``first .. first + len(entries) - 1``; entry number ``n`` has the id ``n-0``."""
+
+    first: int = 1
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.entries) - 1
+
+
+@dataclass(slots=True)
+class _Reader:
+    streams: tuple[str, ...] = ()
+    epoch: int = 0
+    commits: int = 0
+    positions: dict[str, str] = field(default_factory=dict)
+    journal: list[tuple[int, bytes]] = field(default_factory=list)
+    snapshots: list[tuple[StoredSnapshot, dict[str, str]]] = field(default_factory=list)
+
+
+def _number(entry_id: str) -> int:
+    return int(entry_id.partition("-")[0])
+
+
+class MemoryTransport:
+    """A :class:`~libs.messagebus.transport.Transport` in plain Python objects."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, _Stream] = {}
+        self._readers: dict[str, _Reader] = {}
+        self._producers: dict[str, int] = {}
+        self._arrival: asyncio.Event | None = None
+        self._closed = False
+
+    # -- synchronous core -------------------------------------------------------------------------
+
+    def append_nowait(self, producer: str, sequence: int, count: int, outputs: Sequence[Output]) -> bool:
+        """See :meth:`Transport.append`."""
+        if self._producers.get(producer, -1) >= sequence:
+            return False
+        self._producers[producer] = sequence + count - 1
+        self._put(outputs)
+        return True
+
+    def read_nowait(self, positions: Mapping[str, str], count: int) -> list[Entry]:
+        """See :meth:`Transport.read`."""
+        found: list[Entry] = []
+        for name, position in positions.items():
+            stream = self._streams.get(name)
+            if stream is None:
+                continue
+            start = _number(position) + 1 - stream.first
+            if start < 0:
+                raise TrimmedError(
+                    f"stream '{name}' was trimmed up to entry {stream.first - 1}-0, was read from {position}; "
+                    "restore the reader from a snapshot at or after that entry"
+                )
+            if start < len(stream.entries):
+                found.extend(stream.entries[start : start + count])
+        return found
+
+    def acquire_nowait(self, reader: str, streams: Sequence[str]) -> Lease:
+        """See :meth:`Transport.acquire`."""
+        state = self._readers.setdefault(reader, _Reader())
+        state.streams = tuple(streams)
+        state.epoch += 1
+        return Lease(state.epoch, state.commits, dict(state.positions))
+
+    def commit_nowait(self, commit: Commit) -> None:
+        """See :meth:`Transport.commit`."""
+        state = self._holder(commit.reader, commit.epoch)
+        if commit.number <= state.commits:
+            return
+        if commit.number != state.commits + 1:
+            raise TransportError(
+                f"commit of '{commit.reader}' must be number {state.commits + 1}, was {commit.number}; acquire again"
+            )
+        state.commits = commit.number
+        state.positions.update(commit.positions)
+        state.journal.append((commit.number, commit.journal))
+        self._put(commit.outputs)
+
+    def quiescence_nowait(self, readers: Sequence[str]) -> Quiescence:
+        """See :meth:`Transport.quiescence`."""
+        waiting = []
+        for name in readers:
+            state = self._readers.get(name)
+            if state is None or any(
+                (stream := self._streams.get(key)) is not None
+                and _number(state.positions.get(key, START)) < stream.last
+                for key in state.streams
+            ):
+                waiting.append(name)
+        return Quiescence(not waiting, sorted(waiting))
+
+    def _holder(self, reader: str, epoch: int) -> _Reader:
+        state = self._readers.get(reader)
+        if state is None or state.epoch != epoch:
+            newest = state.epoch if state else 0
+            raise FencedError(
+                f"epoch of '{reader}' must be {newest}, was {epoch}: another host of this engine took over; "
+                "stop this one"
+            )
+        return state
+
+    def _put(self, outputs: Sequence[Output]) -> None:
+        for name, data in outputs:
+            stream = self._streams.get(name)
+            if stream is None:
+                stream = self._streams[name] = _Stream()
+            stream.entries.append(Entry(name, f"{stream.last + 1}-0", data))
+        if outputs and self._arrival is not None:
+            self._arrival.set()
+
+    # -- the protocol -----------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Nothing to connect; bind to the running loop."""
+        if self._arrival is None:
+            self._arrival = asyncio.Event()
+
+    async def close(self) -> None:
+        """Refuse further use and wake blocked readers."""
+        self._closed = True
+        if self._arrival is not None:
+            self._arrival.set()
+
+    async def ping(self) -> None:
+        """Answer while open."""
+        if self._closed:
+            raise TransportError("memory transport is closed; make a new one")
+
+    async def append(self, producer: str, sequence: int, count: int, outputs: Sequence[Output]) -> bool:
+        """See :meth:`Transport.append`."""
+        await self.ping()
+        return self.append_nowait(producer, sequence, count, outputs)
+
+    async def read(self, positions: Mapping[str, str], count: int, block_ms: int) -> list[Entry]:
+        """See :meth:`Transport.read`."""
+        await self.connect()
+        assert self._arrival is not None
+        found = self.read_nowait(positions, count)
+        if found or not block_ms:
+            return found
+        try:
+            async with asyncio.timeout(block_ms / 1000):
+                while not found and not self._closed:
+                    self._arrival.clear()
+                    await self._arrival.wait()
+                    found = self.read_nowait(positions, count)
+        except TimeoutError:
+            return []
+        await self.ping()
+        return found
+
+    async def read_range(self, stream: str, first: str, last: str, count: int) -> list[Entry]:
+        """See :meth:`Transport.read_range`."""
+        state = self._streams.get(stream)
+        if state is None:
+            return []
+        low = bisect_left(state.entries, _number(first), key=lambda entry: _number(entry.entry_id))
+        high = bisect_right(state.entries, _number(last), key=lambda entry: _number(entry.entry_id))
+        return state.entries[low : min(high, low + count)]
+
+    async def tails(self, streams: Sequence[str]) -> dict[str, str]:
+        """See :meth:`Transport.tails`."""
+        return {name: f"{self._streams[name].last}-0" if name in self._streams else START for name in streams}
+
+    async def acquire(self, reader: str, streams: Sequence[str]) -> Lease:
+        """See :meth:`Transport.acquire`."""
+        await self.ping()
+        return self.acquire_nowait(reader, streams)
+
+    async def commit(self, commit: Commit) -> None:
+        """See :meth:`Transport.commit`."""
+        await self.ping()
+        self.commit_nowait(commit)
+
+    async def positions(self, reader: str) -> dict[str, str]:
+        """See :meth:`Transport.positions`."""
+        state = self._readers.get(reader)
+        return dict(state.positions) if state else {}
+
+    async def quiescence(self, readers: Sequence[str]) -> Quiescence:
+        """See :meth:`Transport.quiescence`."""
+        return self.quiescence_nowait(readers)
+
+    async def journal(self, reader: str, after: int, count: int) -> list[tuple[int, bytes]]:
+        """See :meth:`Transport.journal`."""
+        state = self._readers.get(reader)
+        if state is None:
+            return []
+        return [entry for entry in state.journal if entry[0] > after][:count]
+
+    async def save_snapshot(
+        self, reader: str, epoch: int, snapshot: StoredSnapshot, positions: Mapping[str, str]
+    ) -> None:
+        """See :meth:`Transport.save_snapshot`."""
+        state = self._holder(reader, epoch)
+        state.snapshots = [(snapshot, dict(positions)), *state.snapshots][:2]
+
+    async def load_snapshots(self, reader: str) -> list[StoredSnapshot]:
+        """See :meth:`Transport.load_snapshots`."""
+        state = self._readers.get(reader)
+        return [snapshot for snapshot, _ in state.snapshots] if state else []
+
+    async def trim(self, retention: Mapping[str, int]) -> int:
+        """See :meth:`Transport.trim`."""
+        removed = 0
+        for name, keep in sorted(retention.items()):
+            stream = self._streams.get(name)
+            if stream is None:
+                continue
+            readers = [state for state in self._readers.values() if name in state.streams]
+            if any(not state.snapshots for state in readers):
+                continue
+            bound = min((_number(state.snapshots[-1][1].get(name, START)) for state in readers), default=stream.last)
+            drop = min(bound + 1, stream.last - keep + 1) - stream.first
+            if drop > 0:
+                del stream.entries[:drop]
+                stream.first += drop
+                removed += drop
+        for state in self._readers.values():
+            if state.snapshots:
+                oldest = state.snapshots[-1][0].number
+                before = len(state.journal)
+                state.journal = [entry for entry in state.journal if entry[0] > oldest]
+                removed += before - len(state.journal)
+        return removed

@@ -1,0 +1,1 @@
+"""Test kit: contract suites, real servers, fault injection, and a harness for engines."""
