@@ -33,6 +33,14 @@ def monotonic_ns() -> int:
     return time.perf_counter_ns()
 
 
+class Wakeup(Protocol):
+    """A call that an event loop will make."""
+
+    def cancel(self) -> None:
+        """Call it off."""
+        ...
+
+
 class TimerLoop(Protocol):
     """The part of an asyncio event loop that a `LiveClock` needs."""
 
@@ -42,7 +50,7 @@ class TimerLoop(Protocol):
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
+    ) -> Wakeup:
         """Call back at the loop's time `when`."""
         ...
 
@@ -119,7 +127,7 @@ class LiveClock(TimerClock):
         self._loop = loop
         self._loop_is_given = loop is not None
         self._on_error = on_error
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: Wakeup | None = None
         self._wake_ns = 0
         self._closed = False
 

@@ -14,6 +14,7 @@ from libs.engine.engine import Engine, Outbox
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
+    from prometheus_client import CollectorRegistry
 
     from libs.engine.commands import Commands
     from libs.engine.settings import ProcessSettings
@@ -59,6 +60,7 @@ class Component:
         port: HTTP port, or None for a host without a surface of its own.
         router: The engine's own routes: reads from state, writes as commands.
         adapters: Builds its adapters.
+        metrics: Registers a collector of the engine's own metrics, read from its state at scrape time.
     """
 
     name: str
@@ -66,3 +68,4 @@ class Component:
     port: int | None
     router: Callable[[Any, Commands], APIRouter] | None = None
     adapters: Callable[[AdapterContext], Sequence[Adapter]] | None = None
+    metrics: Callable[[Any, CollectorRegistry], None] | None = None

@@ -11,7 +11,8 @@
     │   └── PublisherClosedError
     ├── FencedError             another host of this engine holds a newer epoch
     ├── TrimmedError            a reader asks for entries that were trimmed away
-    └── TransportError          the server cannot be reached or refuses (``retriable``)
+    └── TransportError          the server cannot be reached or is not able to (``retriable``)
+        └── TransportRefusedError   the server refuses until a setting changes: password, permission, version
 """
 
 from __future__ import annotations
@@ -65,3 +66,9 @@ class TransportError(MessageBusError):
     """The transport failed; nothing is known about the last write but that retrying it is safe."""
 
     retriable = True
+
+
+class TransportRefusedError(TransportError):
+    """The server answered and refused; the same call fails again until somebody changes a setting."""
+
+    retriable = False
