@@ -8,7 +8,7 @@ from __future__ import annotations
 from libs.messagebus.topic import Event
 
 
-class FeaturesCalculated(Event, tag="features.calculated.v1"):
+class FeaturesCalculated(Event, frozen=True, tag="features.calculated.v1"):
     """Technical features of one instrument after one bar or close.
 
     Attributes:
@@ -25,7 +25,7 @@ class FeaturesCalculated(Event, tag="features.calculated.v1"):
     is_synthetic: bool = False
 
 
-class FactorsCalculated(Event, tag="factors.calculated.v1"):
+class FactorsCalculated(Event, frozen=True, tag="factors.calculated.v1"):
     """Cross-sectional factor values of one instrument on one date.
 
     Attributes:
@@ -41,14 +41,14 @@ class FactorsCalculated(Event, tag="factors.calculated.v1"):
     is_synthetic: bool = False
 
 
-class FactorPanelCalculated(Event, tag="factors.panel.v1"):
+class FactorPanelCalculated(Event, frozen=True, tag="factors.panel.v1"):
     """One date of the whole universe is done: ``counts`` = instruments with a value, per factor."""
 
     universe: int
     counts: dict[str, int]
 
 
-class PredictionMade(Event, tag="ml.predictions.v1"):
+class PredictionMade(Event, frozen=True, tag="ml.predictions.v1"):
     """A forecast of the next period's return, with its out-of-sample record beside it.
 
     Attributes:
@@ -71,7 +71,7 @@ class PredictionMade(Event, tag="ml.predictions.v1"):
     is_synthetic: bool = False
 
 
-class ModelTrained(Event, tag="ml.training_updates.v1"):
+class ModelTrained(Event, frozen=True, tag="ml.training_updates.v1"):
     """A model version was fitted on data up to ``trained_until``.
 
     Attributes:
@@ -89,7 +89,7 @@ class ModelTrained(Event, tag="ml.training_updates.v1"):
     metrics: dict[str, float]
 
 
-class PerformanceCalculated(Event, tag="analytics.results.v1"):
+class PerformanceCalculated(Event, frozen=True, tag="analytics.results.v1"):
     """Performance of a portfolio since inception (empyrical's definitions).
 
     Attributes:
@@ -105,7 +105,7 @@ class PerformanceCalculated(Event, tag="analytics.results.v1"):
     period_start: int
 
 
-class VolatilityForecast(Event, tag="volatility.forecast.v1"):
+class VolatilityForecast(Event, frozen=True, tag="volatility.forecast.v1"):
     """Annualised volatility forecast of one instrument by a named model."""
 
     symbol: str

@@ -17,7 +17,7 @@ StepStage = Literal["mark", "assess", "decide"]
 STEP_STAGES: tuple[StepStage, ...] = ("mark", "assess", "decide")
 
 
-class InstrumentDefined(Event, tag="marketdata.instrument.v1"):
+class InstrumentDefined(Event, frozen=True, tag="marketdata.instrument.v1"):
     """An instrument exists; published before its first price and again when it changes.
 
     Attributes:
@@ -39,7 +39,7 @@ class InstrumentDefined(Event, tag="marketdata.instrument.v1"):
     is_synthetic: bool = False
 
 
-class QuoteReceived(Event, tag="marketdata.quote.v1"):
+class QuoteReceived(Event, frozen=True, tag="marketdata.quote.v1"):
     """Best bid and ask."""
 
     symbol: str
@@ -51,7 +51,7 @@ class QuoteReceived(Event, tag="marketdata.quote.v1"):
     is_synthetic: bool = False
 
 
-class TradeReceived(Event, tag="marketdata.tick.v1"):
+class TradeReceived(Event, frozen=True, tag="marketdata.tick.v1"):
     """One public trade; ``aggressor`` is buy, sell or unknown."""
 
     symbol: str
@@ -62,7 +62,7 @@ class TradeReceived(Event, tag="marketdata.tick.v1"):
     is_synthetic: bool = False
 
 
-class BarClosed(Event, tag="marketdata.bar.v1"):
+class BarClosed(Event, frozen=True, tag="marketdata.bar.v1"):
     """A finished bar; ``ts_event`` is its close."""
 
     symbol: str
@@ -76,7 +76,7 @@ class BarClosed(Event, tag="marketdata.bar.v1"):
     is_synthetic: bool = False
 
 
-class CloseReceived(Event, tag="marketdata.close.v1"):
+class CloseReceived(Event, frozen=True, tag="marketdata.close.v1"):
     """A close-only price: the source publishes no open, high, low or volume, and none is made up."""
 
     symbol: str
@@ -86,7 +86,7 @@ class CloseReceived(Event, tag="marketdata.close.v1"):
     is_synthetic: bool = False
 
 
-class StepClosed(Event, tag="marketdata.step.v1"):
+class StepClosed(Event, frozen=True, tag="marketdata.step.v1"):
     """Everything of timestamp ``ts_event`` has been published.
 
     Each timestamp closes in three stages, in order. In lockstep the source waits after the data and
@@ -106,7 +106,7 @@ class StepClosed(Event, tag="marketdata.step.v1"):
     source: str = ""
 
 
-class FeedStateChanged(Event, tag="marketdata.feed.v1"):
+class FeedStateChanged(Event, frozen=True, tag="marketdata.feed.v1"):
     """A source changed state; ``detail`` says why, ``cursor_ns`` is the last timestamp it published."""
 
     feed: str
@@ -116,7 +116,7 @@ class FeedStateChanged(Event, tag="marketdata.feed.v1"):
     speed: float = 0.0
 
 
-class IngestMarketData(Event, tag="marketdata.ingest.v1"):
+class IngestMarketData(Event, frozen=True, tag="marketdata.ingest.v1"):
     """Command: publish these records of one timestamp.
 
     A batch at or before the feed's cursor was ingested already and is ignored, so a source that
@@ -137,14 +137,14 @@ class IngestMarketData(Event, tag="marketdata.ingest.v1"):
     instruments: list[InstrumentDefined] = []
 
 
-class CloseStep(Event, tag="marketdata.close_step.v1"):
+class CloseStep(Event, frozen=True, tag="marketdata.close_step.v1"):
     """Command: publish ``StepClosed`` for ``ts_event`` and ``stage`` unless that was done already."""
 
     feed: str
     stage: StepStage
 
 
-class ControlFeed(Event, tag="marketdata.control_feed.v1"):
+class ControlFeed(Event, frozen=True, tag="marketdata.control_feed.v1"):
     """Command: steer a replaying feed.
 
     Attributes:
@@ -159,7 +159,7 @@ class ControlFeed(Event, tag="marketdata.control_feed.v1"):
     speed: float = 0.0
 
 
-class ReportFeedState(Event, tag="marketdata.report_feed_state.v1"):
+class ReportFeedState(Event, frozen=True, tag="marketdata.report_feed_state.v1"):
     """Command from a source adapter: this is the state of your feed now."""
 
     feed: str

@@ -29,7 +29,7 @@ OrderState = Literal[
 ]
 
 
-class SignalGenerated(Event, tag="strategy.signal.v1"):
+class SignalGenerated(Event, frozen=True, tag="strategy.signal.v1"):
     """What a strategy wants; ``strength`` is the target weight or conviction it used."""
 
     strategy_id: str
@@ -39,7 +39,7 @@ class SignalGenerated(Event, tag="strategy.signal.v1"):
     reason: str
 
 
-class StrategyStateChanged(Event, tag="strategy.state.v1"):
+class StrategyStateChanged(Event, frozen=True, tag="strategy.state.v1"):
     """A strategy started, stopped, paused or failed; ``actor`` and ``reason`` say who and why."""
 
     strategy_id: str
@@ -49,7 +49,7 @@ class StrategyStateChanged(Event, tag="strategy.state.v1"):
     reason: str
 
 
-class StrategyLogged(Event, tag="strategy.log.v1"):
+class StrategyLogged(Event, frozen=True, tag="strategy.log.v1"):
     """A line a strategy wrote with ``log``."""
 
     strategy_id: str
@@ -57,7 +57,7 @@ class StrategyLogged(Event, tag="strategy.log.v1"):
     message: str
 
 
-class OrderSubmitted(Event, tag="orders.submitted.v1"):
+class OrderSubmitted(Event, frozen=True, tag="orders.submitted.v1"):
     """An order passed the gate and goes to the venue; committed before it is sent.
 
     Attributes:
@@ -83,7 +83,7 @@ class OrderSubmitted(Event, tag="orders.submitted.v1"):
     currency: str = "USD"
 
 
-class OrderDenied(Event, tag="orders.denied.v1"):
+class OrderDenied(Event, frozen=True, tag="orders.denied.v1"):
     """The gate refused an order: which check, its limit, the value, and what to do."""
 
     client_order_id: str
@@ -99,7 +99,7 @@ class OrderDenied(Event, tag="orders.denied.v1"):
     remedy: str
 
 
-class OrderAccepted(Event, tag="orders.accepted.v1"):
+class OrderAccepted(Event, frozen=True, tag="orders.accepted.v1"):
     """The venue works the order."""
 
     client_order_id: str
@@ -108,7 +108,7 @@ class OrderAccepted(Event, tag="orders.accepted.v1"):
     symbol: str
 
 
-class OrderRejected(Event, tag="orders.rejected.v1"):
+class OrderRejected(Event, frozen=True, tag="orders.rejected.v1"):
     """The venue refused the order."""
 
     client_order_id: str
@@ -117,7 +117,7 @@ class OrderRejected(Event, tag="orders.rejected.v1"):
     reason: str
 
 
-class OrderCancelRequested(Event, tag="orders.cancel_requested.v1"):
+class OrderCancelRequested(Event, frozen=True, tag="orders.cancel_requested.v1"):
     """A cancel goes to the venue; committed before it is sent."""
 
     client_order_id: str
@@ -127,7 +127,7 @@ class OrderCancelRequested(Event, tag="orders.cancel_requested.v1"):
     reason: str
 
 
-class OrderCancelled(Event, tag="orders.cancelled.v1"):
+class OrderCancelled(Event, frozen=True, tag="orders.cancelled.v1"):
     """The order is gone; ``filled_quantity`` is what was executed before."""
 
     client_order_id: str
@@ -137,7 +137,7 @@ class OrderCancelled(Event, tag="orders.cancelled.v1"):
     reason: str
 
 
-class OrderExpired(Event, tag="orders.expired.v1"):
+class OrderExpired(Event, frozen=True, tag="orders.expired.v1"):
     """The order's time in force ended."""
 
     client_order_id: str
@@ -147,7 +147,7 @@ class OrderExpired(Event, tag="orders.expired.v1"):
     reason: str
 
 
-class OrderUnknown(Event, tag="orders.unknown.v1"):
+class OrderUnknown(Event, frozen=True, tag="orders.unknown.v1"):
     """Nobody knows what the venue did; the symbol is halted until a query tells."""
 
     client_order_id: str
@@ -156,7 +156,7 @@ class OrderUnknown(Event, tag="orders.unknown.v1"):
     reason: str
 
 
-class OrderFilled(Event, tag="orders.filled.v1"):
+class OrderFilled(Event, frozen=True, tag="orders.filled.v1"):
     """One execution.
 
     Attributes:
@@ -184,7 +184,7 @@ class OrderFilled(Event, tag="orders.filled.v1"):
     state: OrderState
 
 
-class ExecutionReported(Event, tag="venue.report.v1"):
+class ExecutionReported(Event, frozen=True, tag="venue.report.v1"):
     """What a venue says about an order (execution report).
 
     Attributes:
@@ -209,7 +209,7 @@ class ExecutionReported(Event, tag="venue.report.v1"):
     reason: str = ""
 
 
-class PlaceOrder(Event, tag="strategy.place_order.v1"):
+class PlaceOrder(Event, frozen=True, tag="strategy.place_order.v1"):
     """Command: place an order by hand; it passes the same gate as a strategy's.
 
     Attributes:
@@ -230,7 +230,7 @@ class PlaceOrder(Event, tag="strategy.place_order.v1"):
     actor: str
 
 
-class CancelOrder(Event, tag="strategy.cancel_order.v1"):
+class CancelOrder(Event, frozen=True, tag="strategy.cancel_order.v1"):
     """Command: cancel one order."""
 
     client_order_id: str
@@ -238,7 +238,7 @@ class CancelOrder(Event, tag="strategy.cancel_order.v1"):
     reason: str
 
 
-class CancelAllOrders(Event, tag="strategy.cancel_all_orders.v1"):
+class CancelAllOrders(Event, frozen=True, tag="strategy.cancel_all_orders.v1"):
     """Command: cancel every working order, or those of one strategy or symbol (empty = all)."""
 
     strategy_id: str
@@ -247,7 +247,7 @@ class CancelAllOrders(Event, tag="strategy.cancel_all_orders.v1"):
     reason: str
 
 
-class SetStrategyState(Event, tag="strategy.set_state.v1"):
+class SetStrategyState(Event, frozen=True, tag="strategy.set_state.v1"):
     """Command: start, pause or stop a strategy."""
 
     strategy_id: str

@@ -10,7 +10,7 @@ import msgspec
 from libs.messagebus.topic import Event
 
 
-class PositionUpdated(Event, tag="portfolio.position.v1"):
+class PositionUpdated(Event, frozen=True, tag="portfolio.position.v1"):
     """A position after a fill.
 
     Attributes:
@@ -48,7 +48,7 @@ class PositionMarked(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_synthetic: bool = False
 
 
-class PortfolioSnapshotTaken(Event, tag="portfolio.snapshot.v1"):
+class PortfolioSnapshotTaken(Event, frozen=True, tag="portfolio.snapshot.v1"):
     """Valuation of a portfolio at a step: ``cash + sum(market_value) = equity`` exactly.
 
     Attributes:
@@ -74,7 +74,7 @@ class PortfolioSnapshotTaken(Event, tag="portfolio.snapshot.v1"):
     is_synthetic: bool = False
 
 
-class PortfolioCreated(Event, tag="portfolio.created.v1"):
+class PortfolioCreated(Event, frozen=True, tag="portfolio.created.v1"):
     """A portfolio exists, with its opening cash."""
 
     portfolio_id: str
@@ -83,7 +83,7 @@ class PortfolioCreated(Event, tag="portfolio.created.v1"):
     cash: Decimal
 
 
-class CashMoved(Event, tag="portfolio.cash.v1"):
+class CashMoved(Event, frozen=True, tag="portfolio.cash.v1"):
     """Cash entered or left a portfolio other than by a fill; negative = out."""
 
     portfolio_id: str
@@ -94,7 +94,7 @@ class CashMoved(Event, tag="portfolio.cash.v1"):
     balance: Decimal
 
 
-class RecordCashFlow(Event, tag="portfolio.record_cash_flow.v1"):
+class RecordCashFlow(Event, frozen=True, tag="portfolio.record_cash_flow.v1"):
     """Command: record a deposit or withdrawal. The same ``reference`` twice is one flow."""
 
     portfolio_id: str
@@ -105,7 +105,7 @@ class RecordCashFlow(Event, tag="portfolio.record_cash_flow.v1"):
     actor: str
 
 
-class CreatePortfolio(Event, tag="portfolio.create.v1"):
+class CreatePortfolio(Event, frozen=True, tag="portfolio.create.v1"):
     """Command: open a portfolio with cash."""
 
     portfolio_id: str

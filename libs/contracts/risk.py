@@ -15,7 +15,7 @@ HaltScope = Literal["all", "portfolio", "strategy", "symbol"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
 
 
-class LimitUpdated(Event, tag="risk.limits.updated.v1"):
+class LimitUpdated(Event, frozen=True, tag="risk.limits.updated.v1"):
     """A limit was created, changed or (``enabled`` false) switched off.
 
     Attributes:
@@ -34,7 +34,7 @@ class LimitUpdated(Event, tag="risk.limits.updated.v1"):
     actor: str
 
 
-class ExposureCalculated(Event, tag="risk.exposure.v1"):
+class ExposureCalculated(Event, frozen=True, tag="risk.exposure.v1"):
     """Exposures of a portfolio; money in the base currency, ratios as fractions of equity."""
 
     portfolio_id: str
@@ -50,7 +50,7 @@ class ExposureCalculated(Event, tag="risk.exposure.v1"):
     drawdown: float
 
 
-class RiskCalculated(Event, tag="risk.analytics.v1"):
+class RiskCalculated(Event, frozen=True, tag="risk.analytics.v1"):
     """Value at risk of today's positions over past returns.
 
     Attributes:
@@ -67,7 +67,7 @@ class RiskCalculated(Event, tag="risk.analytics.v1"):
     horizon_days: int = 1
 
 
-class BreachDetected(Event, tag="risk.breach.detected.v1"):
+class BreachDetected(Event, frozen=True, tag="risk.breach.detected.v1"):
     """A limit opened a breach or its breach changed severity."""
 
     breach_id: str
@@ -82,7 +82,7 @@ class BreachDetected(Event, tag="risk.breach.detected.v1"):
     action: LimitAction
 
 
-class BreachResolved(Event, tag="risk.breach.resolved.v1"):
+class BreachResolved(Event, frozen=True, tag="risk.breach.resolved.v1"):
     """A breach ended, by itself or by a person."""
 
     breach_id: str
@@ -92,7 +92,7 @@ class BreachResolved(Event, tag="risk.breach.resolved.v1"):
     action_taken: str
 
 
-class HaltChanged(Event, tag="system.halt.v1"):
+class HaltChanged(Event, frozen=True, tag="system.halt.v1"):
     """Trading is halted or released; sticky until a person lifts it.
 
     Attributes:
@@ -110,7 +110,7 @@ class HaltChanged(Event, tag="system.halt.v1"):
     allow_reducing: bool = False
 
 
-class SetLimit(Event, tag="risk.set_limit.v1"):
+class SetLimit(Event, frozen=True, tag="risk.set_limit.v1"):
     """Command: create or replace a limit."""
 
     limit_id: str
@@ -124,14 +124,14 @@ class SetLimit(Event, tag="risk.set_limit.v1"):
     actor: str
 
 
-class DeleteLimit(Event, tag="risk.delete_limit.v1"):
+class DeleteLimit(Event, frozen=True, tag="risk.delete_limit.v1"):
     """Command: remove a limit."""
 
     limit_id: str
     actor: str
 
 
-class ResolveBreach(Event, tag="risk.resolve_breach.v1"):
+class ResolveBreach(Event, frozen=True, tag="risk.resolve_breach.v1"):
     """Command: close a breach by hand, saying what was done."""
 
     breach_id: str
@@ -139,7 +139,7 @@ class ResolveBreach(Event, tag="risk.resolve_breach.v1"):
     actor: str
 
 
-class HaltTrading(Event, tag="risk.halt_trading.v1"):
+class HaltTrading(Event, frozen=True, tag="risk.halt_trading.v1"):
     """Command: halt trading in a scope."""
 
     scope: HaltScope
@@ -150,7 +150,7 @@ class HaltTrading(Event, tag="risk.halt_trading.v1"):
     allow_reducing: bool = False
 
 
-class ResumeTrading(Event, tag="risk.resume_trading.v1"):
+class ResumeTrading(Event, frozen=True, tag="risk.resume_trading.v1"):
     """Command: lift a halt."""
 
     scope: HaltScope
@@ -159,7 +159,7 @@ class ResumeTrading(Event, tag="risk.resume_trading.v1"):
     actor: str
 
 
-class MarginCalculated(Event, tag="margin.status.v1"):
+class MarginCalculated(Event, frozen=True, tag="margin.status.v1"):
     """Margin of a portfolio; money as Decimal, ``margin_utilization`` None when nothing stands against it.
 
     Attributes:
@@ -178,7 +178,7 @@ class MarginCalculated(Event, tag="margin.status.v1"):
     unpriced: list[str] = []
 
 
-class MarginAlertRaised(Event, tag="margin.alert.v1"):
+class MarginAlertRaised(Event, frozen=True, tag="margin.alert.v1"):
     """Utilisation crossed a threshold upward."""
 
     portfolio_id: str

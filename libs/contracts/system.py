@@ -9,7 +9,7 @@ from libs.messagebus.topic import Event
 EngineState = Literal["starting", "running", "degraded", "paused", "stopped", "failed"]
 
 
-class HeartbeatSent(Event, tag="system.heartbeat.v1"):
+class HeartbeatSent(Event, frozen=True, tag="system.heartbeat.v1"):
     """An engine process is alive; ``ts_event`` is wall-clock time, unlike every other event in a replay."""
 
     engine: str
@@ -21,7 +21,7 @@ class HeartbeatSent(Event, tag="system.heartbeat.v1"):
     http_port: int
 
 
-class EngineStateChanged(Event, tag="system.engine.v1"):
+class EngineStateChanged(Event, frozen=True, tag="system.engine.v1"):
     """An engine's life: started, paused, resumed, degraded, stopped; ``ts_event`` is wall-clock time."""
 
     engine: str
@@ -31,7 +31,7 @@ class EngineStateChanged(Event, tag="system.engine.v1"):
     reason: str
 
 
-class EventDeadLettered(Event, tag="system.dead_letter.v1"):
+class EventDeadLettered(Event, frozen=True, tag="system.dead_letter.v1"):
     """An event could not be decoded or its handler raised.
 
     Attributes:

@@ -48,12 +48,24 @@ class Codec:
         types = [topic.event for topic in topics]
         union: Any = reduce(or_, types)
         self._encoder = msgspec.msgpack.Encoder()
-        self._batch = msgspec.msgpack.Decoder(msgspec.defstruct(
-            "TypedBatch",
-            [("producer", str), ("sequence", int), ("ts_publish", int), ("events", list[union]),
-             ("inputs", list[Input], []), ("causes", list[int], []), ("roots", list[str], [])],
-            bases=(RecordBatch,), frozen=True, array_like=True, gc=False,
-        ))
+        self._batch = msgspec.msgpack.Decoder(
+            msgspec.defstruct(
+                "TypedBatch",
+                [
+                    ("producer", str),
+                    ("sequence", int),
+                    ("ts_publish", int),
+                    ("events", list[union]),
+                    ("inputs", list[Input], []),
+                    ("causes", list[int], []),
+                    ("roots", list[str], []),
+                ],
+                bases=(RecordBatch,),
+                frozen=True,
+                array_like=True,
+                gc=False,
+            )
+        )
         self._raw = msgspec.msgpack.Decoder(_RawBatch)
         self._event = msgspec.msgpack.Decoder(union)
 
@@ -68,9 +80,11 @@ class Codec:
             DecodeError: If any part is malformed; :meth:`salvage` separates good events from bad ones.
         """
         if len(data) > MAX_ENTRY_BYTES:
-            raise DecodeError(f"entry must be at most {MAX_ENTRY_BYTES} bytes, was {len(data)}; publish smaller batches")
+            raise DecodeError(
+                f"entry must be at most {MAX_ENTRY_BYTES} bytes, was {len(data)}; publish smaller batches"
+            )
         try:
-            typed = self._batch.decode(data)
+            typed: Any = self._batch.decode(data)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise DecodeError(f"entry is no record batch of this registry: {error}") from error
         return RecordBatch(

@@ -112,6 +112,27 @@ class MemoryTransport:
                 waiting.append(name)
         return Quiescence(not waiting, sorted(waiting))
 
+    def drop_consumed_nowait(self) -> list[tuple[str, bytes]]:
+        """Remove every entry and journal entry, returning the entries as ``(stream, data)``; for a quiet simulation.
+
+        Raises:
+            TransportError: If a registered reader still has something to read.
+        """
+        quiescence = self.quiescence_nowait(sorted(self._readers))
+        if not quiescence.quiet:
+            raise TransportError(
+                f"entries are still to be read by {', '.join(quiescence.waiting_for)}; drain them first"
+            )
+        dropped: list[tuple[str, bytes]] = []
+        for name in sorted(self._streams):
+            stream = self._streams[name]
+            dropped.extend((name, entry.data) for entry in stream.entries)
+            stream.first += len(stream.entries)
+            stream.entries.clear()
+        for reader in self._readers.values():
+            reader.journal.clear()
+        return dropped
+
     def _holder(self, reader: str, epoch: int) -> _Reader:
         state = self._readers.get(reader)
         if state is None or state.epoch != epoch:

@@ -25,4 +25,9 @@ class Priority(IntEnum):
 
 #: Entries a host takes from each priority in one round when all are backlogged.
 #: Weighted quanta keep LOW above zero: strict draining was measured to starve it completely.
-QUANTA: dict[Priority, int] = {Priority.URGENT: 64, Priority.HIGH: 16, Priority.NORMAL: 8, Priority.LOW: 2}
+QUANTA: dict[Priority, int] = {
+    Priority.URGENT: 256,
+    Priority.HIGH: 128,
+    Priority.NORMAL: 64,
+    Priority.LOW: 16,
+}

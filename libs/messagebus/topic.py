@@ -55,7 +55,7 @@ class Topic(Generic[E]):
     producer: str
     priority: Priority = Priority.NORMAL
     key: str = ""
-    retention: int = 100_000
+    retention: int = 10_000
     conflate: bool = False
     description: str = ""
 
@@ -130,8 +130,7 @@ class TopicRegistry:
             return self.by_event[type(event)]
         except KeyError:
             raise TopicError(
-                f"event type must belong to a registered topic, was {type(event).__name__}; "
-                "add a Topic to the registry"
+                f"event type must belong to a registered topic, was {type(event).__name__}; add a Topic to the registry"
             ) from None
 
     def streams(self) -> list[str]:

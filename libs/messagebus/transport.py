@@ -13,6 +13,12 @@ from typing import NamedTuple, Protocol, runtime_checkable
 START = "0-0"
 
 
+def entry_order(entry_id: str) -> tuple[int, int]:
+    """The pair of integers that orders entry ids within a stream."""
+    first, _, second = entry_id.partition("-")
+    return int(first), int(second or 0)
+
+
 class Entry(NamedTuple):
     """One stream entry: an encoded record batch and where it lies."""
 
@@ -155,7 +161,9 @@ class Transport(Protocol):
         """Journal entries with commit number > ``after``, oldest first, at most ``count``."""
         ...
 
-    async def save_snapshot(self, reader: str, epoch: int, snapshot: StoredSnapshot, positions: Mapping[str, str]) -> None:
+    async def save_snapshot(
+        self, reader: str, epoch: int, snapshot: StoredSnapshot, positions: Mapping[str, str]
+    ) -> None:
         """Store a snapshot, keeping the previous one; ``positions`` bounds what trimming may remove.
 
         Raises:

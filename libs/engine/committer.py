@@ -1,0 +1,108 @@
+"""A sequenced reader's hold on the bus: its lease, its positions, and the commit that moves them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+
+from libs.clock.live import monotonic_ns
+from libs.engine.core import Batch
+from libs.engine.metrics import HostMetrics
+from libs.messagebus.errors import TransportError
+from libs.messagebus.transport import START, Commit, Lease, Transport
+
+_SECOND = 1_000_000_000
+_RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_PROBE_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+class Committer:
+    """Commits batches one after the other and knows how far the reader has come.
+
+    Attributes:
+        lease: Epoch and counts taken at start.
+        positions: Committed entry id by stream.
+        commits: Commits so far, over all epochs.
+        last_hash: Output hash of the last commit.
+        last_progress_ns: Monotonic time of the last commit or idle moment.
+        answered_ns: Monotonic time the transport last answered, 0 = never.
+        behind: Streams with entries past the committed position at the last probe.
+    """
+
+    def __init__(self, name: str, transport: Transport, metrics: HostMetrics) -> None:
+        self._name = name
+        self._transport = transport
+        self._metrics = metrics
+        self.lease = Lease(0, 0, {})
+        self.positions: dict[str, str] = {}
+        self.commits = 0
+        self.last_hash = b""
+        self.last_progress_ns = monotonic_ns()
+        self.answered_ns = 0
+        self.behind: list[str] = []
+        self.caught_up_ns = 0
+        self._log = structlog.get_logger("host").bind(engine=name)
+
+    async def acquire(self, streams: Sequence[str]) -> None:
+        """Take the lease, fencing out older holders."""
+        self.lease = await self.retrying(lambda: self._transport.acquire(self._name, streams))
+        self.positions = dict(self.lease.positions)
+        self.commits = self.lease.commits
+
+    async def commit(self, batch: Batch) -> None:
+        """Make ``batch`` real, however often the transport has to be asked.
+
+        Raises:
+            FencedError: If another host of this engine took over.
+        """
+        commit = Commit(self._name, self.lease.epoch, self.commits + 1, batch.positions, batch.outputs, batch.journal)
+        started = monotonic_ns()
+        await self.retrying(lambda: self._transport.commit(commit))
+        self._metrics.observe_commit((monotonic_ns() - started) / _SECOND)
+        self.commits = commit.number
+        self.positions.update(batch.positions)
+        self.last_hash = batch.output_hash
+        self.last_progress_ns = monotonic_ns()
+
+    async def retrying(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Repeat an idempotent operation until the transport answers."""
+        failures = 0
+        while True:
+            try:
+                result = await operation()
+            except TransportError as error:
+                self.on_transport_error(error)
+                await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
+                failures += 1
+                continue
+            self.answered_ns = monotonic_ns()
+            return result
+
+    async def probe(self, streams: Sequence[str]) -> None:
+        """Once a second, until cancelled: which streams have entries this reader has not committed past."""
+        while True:
+            try:
+                tails = await self._transport.tails(streams)
+                self.answered_ns = monotonic_ns()
+                self.behind = [name for name, tail in tails.items() if tail != self.positions.get(name, START)]
+                if not self.behind:
+                    self.caught_up_ns = monotonic_ns()
+            except TransportError as error:
+                self.on_transport_error(error)
+            await asyncio.sleep(_PROBE_SECONDS)
+
+    @property
+    def lag_seconds(self) -> float:
+        """Seconds since this reader was last seen caught up; 0 while it is."""
+        if not self.behind or not self.caught_up_ns:
+            return 0.0
+        return (monotonic_ns() - self.caught_up_ns) / _SECOND
+
+    def on_transport_error(self, error: TransportError) -> None:
+        """Log it; whoever called retries."""
+        self._log.warning("bus_unreachable", error=str(error))

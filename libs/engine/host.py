@@ -1,0 +1,304 @@
+"""The host: reads, runs the engine, commits; the same loop whatever the engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from libs.clock import Clock, TestClock
+from libs.clock.live import monotonic_ns
+from libs.contracts.system import EngineState
+from libs.engine.commands import ReplyBook
+from libs.engine.committer import Committer
+from libs.engine.core import Batch, EngineCore
+from libs.engine.engine import Engine, Outbox
+from libs.engine.lanes import PriorityReader
+from libs.engine.metrics import HostMetrics
+from libs.engine.recovery import recover
+from libs.engine.snapshot import take_image
+from libs.messagebus.codec import Codec
+from libs.messagebus.priority import Priority
+from libs.messagebus.topic import TopicRegistry
+from libs.messagebus.transport import Transport
+
+_SECOND = 1_000_000_000
+_PAUSE_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """How a host runs its engine.
+
+    Attributes:
+        follow_events: Replay: the engine's clock follows the market's timestamps, from ``start_ns`` on.
+        snapshot_seconds: Time between snapshots while anything changes.
+        trims: Streams this host trims after its snapshots, with the entries to keep.
+    """
+
+    follow_events: bool = False
+    start_ns: int = 0
+    snapshot_seconds: float = 10.0
+    trims: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class InputState:
+    """What a host knows of one of its input topics; times are the host's wall clock."""
+
+    last_event_ns: int = 0
+    count: int = 0
+
+
+class Host:
+    """Runs one engine against a transport.
+
+    Attributes:
+        state: starting, running, paused, stopped or failed.
+        committer: Lease, positions, commit count, lag.
+        inputs: Per input topic the last arrival and the count.
+        replayed: Journal entries done again at start.
+    """
+
+    def __init__(
+        self,
+        make_engine: Any,
+        transport: Transport,
+        clock: Clock,
+        codec: Codec,
+        registry: TopicRegistry,
+        metrics: HostMetrics,
+        settings: HostSettings,
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._metrics = metrics
+        self._settings = settings
+        engine_clock, outbox = TestClock(settings.start_ns), Outbox()
+        self.engine: Engine = make_engine(engine_clock, outbox)
+        self.core = EngineCore(self.engine, engine_clock, outbox, codec, registry, follow_events=settings.follow_events)
+        self.name = self.engine.name
+        self.state: EngineState = "starting"
+        self.committer = Committer(self.name, transport, metrics)
+        self.replies = ReplyBook()
+        self.inputs: dict[str, InputState] = {}
+        self.dead_letters = 0
+        self.last_dead_letter_ns = 0
+        self.events_processed = 0
+        self.snapshot_ns = 0
+        self.snapshot_number = 0
+        self.replayed = 0
+        self._reader: PriorityReader | None = None
+        self._stopping = asyncio.Event()
+        self._running = asyncio.Event()
+        self._running.set()
+        self._snapshot_wanted = False
+        self._snapshot_done: asyncio.Future[None] | None = None
+        self._log = structlog.get_logger("host").bind(engine=self.name)
+
+    # -- life -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Recover, then read, handle and commit until :meth:`stop`; the last act is a snapshot.
+
+        Raises:
+            FencedError: If another host of this engine took over.
+            TrimmedError, SnapshotError, DeterminismError: If the state cannot be recovered.
+        """
+        await self._open()
+        assert self._reader is not None
+        reading = asyncio.create_task(self._reader.run(), name=f"{self.name}.lanes")
+        probing = asyncio.create_task(self.committer.probe(list(self.core.streams)), name=f"{self.name}.probe")
+        working = asyncio.create_task(self._work(), name=f"{self.name}.work")
+        try:
+            await asyncio.wait({reading, probing, working}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (reading, probing, working):
+                if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                    self.state = "failed"
+                    raise error
+        finally:
+            for task in (reading, probing, working):
+                task.cancel()
+            await asyncio.gather(reading, probing, working, return_exceptions=True)
+        await self._save_snapshot()
+        self.state = "stopped"
+
+    def stop(self) -> None:
+        """Ask the host to finish its batch, commit, take a snapshot and return from :meth:`run`."""
+        self._stopping.set()
+        self._running.set()
+        if self._reader is not None:
+            self._reader.arrived.set()
+
+    def pause(self) -> None:
+        """Stop taking input after the present batch."""
+        self._running.clear()
+        self.state = "paused"
+
+    def resume(self) -> None:
+        """Go on after :meth:`pause`."""
+        self._running.set()
+        self.state = "running"
+
+    async def snapshot_now(self) -> int:
+        """Take a snapshot after the present batch; returns the commit number it stands at."""
+        if self._snapshot_done is None or self._snapshot_done.done():
+            self._snapshot_done = asyncio.get_running_loop().create_future()
+        self._snapshot_wanted = True
+        if self._reader is not None:
+            self._reader.arrived.set()
+        await self._snapshot_done
+        return self.snapshot_number
+
+    async def _open(self) -> None:
+        committer = self.committer
+        await committer.acquire(list(self.core.streams))
+        if committer.commits == 0:
+            await self._commit(self.core.start(self._batch_time()))
+        else:
+            done = await committer.retrying(lambda: recover(self.core, self._transport, committer.commits))
+            committer.last_hash, self.replayed = done.last_hash, done.replayed
+            self._log.info(
+                "recovered", snapshot=done.snapshot_number, replayed=done.replayed, commits=committer.commits
+            )
+        priorities = {name: Priority(priority) for name, priority in self.core.streams.items()}
+        self._reader = PriorityReader(self._transport, priorities, committer.positions, committer.on_transport_error)
+        self.snapshot_ns = monotonic_ns()
+        self.state = "running"
+
+    # -- the loop ---------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        reader = self._reader
+        assert reader is not None
+        committing: asyncio.Task[None] | None = None
+        while not self._stopping.is_set():
+            if not self._running.is_set():
+                await self._settle(committing)
+                committing = None
+                await self._snapshot_if_due()
+                await self._wait_while_paused()
+                continue
+            entries = reader.take()
+            timers_due = self._timers_due()
+            if not entries and not timers_due:
+                await self._settle(committing)
+                committing = None
+                await self._snapshot_if_due()
+                self.committer.last_progress_ns = monotonic_ns()
+                await self._wait_for_work(reader)
+                continue
+            started = monotonic_ns()
+            batch = self.core.process(entries, self._batch_time())
+            self._metrics.observe_batch(
+                batch.events_in, batch.events_out, batch.events, (monotonic_ns() - started) / _SECOND
+            )
+            self._note_inputs(batch)
+            await self._settle(committing)  # one commit in flight: the next batch was handled meanwhile
+            committing = asyncio.create_task(self._commit(batch), name=f"{self.name}.commit")
+            if self._snapshot_is_due():
+                await self._settle(committing)
+                committing = None
+                await self._snapshot_if_due()
+            else:
+                await asyncio.sleep(0)
+        await self._settle(committing)
+
+    @staticmethod
+    async def _settle(committing: asyncio.Task[None] | None) -> None:
+        if committing is not None:
+            await committing
+
+    async def _wait_while_paused(self) -> None:
+        try:
+            async with asyncio.timeout(_PAUSE_POLL_SECONDS):
+                await self._running.wait()
+        except TimeoutError:
+            pass  # look again whether a snapshot is wanted
+
+    async def _wait_for_work(self, reader: PriorityReader) -> None:
+        if reader.queued or self._stopping.is_set() or self._snapshot_is_due():
+            return
+        try:
+            async with asyncio.timeout(self._idle_seconds()):
+                await reader.arrived.wait()
+        except TimeoutError:
+            pass
+        if not reader.queued:
+            reader.arrived.clear()
+
+    def _batch_time(self) -> int:
+        now = self.core.clock.timestamp_ns()
+        return now if self._settings.follow_events else max(now, self._clock.timestamp_ns())
+
+    def _next_timer_ns(self) -> int | None:
+        if self._settings.follow_events:
+            return None
+        clock = self.core.clock
+        return min((clock.next_time_ns(name) for name in clock.timer_names), default=None)
+
+    def _timers_due(self) -> bool:
+        due = self._next_timer_ns()
+        return due is not None and due <= self._clock.timestamp_ns()
+
+    def _idle_seconds(self) -> float:
+        due = self._next_timer_ns()
+        if due is None:
+            return self._settings.snapshot_seconds
+        return max(0.0, min(self._settings.snapshot_seconds, (due - self._clock.timestamp_ns()) / _SECOND))
+
+    def _note_inputs(self, batch: Batch) -> None:
+        now = self._clock.timestamp_ns()
+        for topic, count in batch.events_in.items():
+            state = self.inputs.setdefault(topic, InputState())
+            state.last_event_ns = now
+            state.count += count
+        self.events_processed += batch.events
+        if batch.dead:
+            self.dead_letters += len(batch.dead)
+            self.last_dead_letter_ns = monotonic_ns()
+            self._metrics.dead_letter(len(batch.dead))
+            for letter in batch.dead:
+                self._log.error("event_dead_lettered", topic=letter.topic, event_id=letter.event_id, error=letter.error)
+
+    async def _commit(self, batch: Batch) -> None:
+        await self.committer.commit(batch)
+        if batch.replies:
+            self.replies.settle(batch.replies)
+
+    # -- snapshots --------------------------------------------------------------------------------
+
+    def _snapshot_is_due(self) -> bool:
+        if self._snapshot_wanted:
+            return True
+        age = (monotonic_ns() - self.snapshot_ns) / _SECOND
+        return age >= self._settings.snapshot_seconds and self.committer.commits > self.snapshot_number
+
+    async def _snapshot_if_due(self) -> None:
+        if self._snapshot_is_due():
+            await self._save_snapshot()
+
+    async def _save_snapshot(self) -> None:
+        """Only between batches and with no commit in flight: the state must be that of ``commits``."""
+        self._snapshot_wanted = False
+        committer = self.committer
+        if committer.commits > self.snapshot_number:
+            image = take_image(self.core, committer.commits, committer.positions)
+            await committer.retrying(
+                lambda: self._transport.save_snapshot(self.name, committer.lease.epoch, image, committer.positions)
+            )
+            self.snapshot_number = image.number
+            if self._settings.trims:
+                await committer.retrying(lambda: self._transport.trim(self._settings.trims))
+        self.snapshot_ns = monotonic_ns()
+        if self._snapshot_done is not None and not self._snapshot_done.done():
+            self._snapshot_done.set_result(None)
+
+    @property
+    def lag_entries(self) -> int:
+        """Entries read and not taken, or 1 when the streams hold some that were not read yet."""
+        queued = self._reader.queued if self._reader else 0
+        return max(queued, 1 if self.committer.behind else 0)

@@ -1,0 +1,83 @@
+"""From published events to encoded record batches, one run of batches a stream, with their causes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from libs.messagebus.codec import Codec
+from libs.messagebus.envelope import Input, RecordBatch
+from libs.messagebus.topic import Event, TopicRegistry
+from libs.messagebus.transport import Output
+
+#: Events an output entry holds at most; past it retry granularity worsens and nothing gets faster.
+MAX_BATCH_EVENTS = 1024
+
+
+class OutputEncoder:
+    """Encodes what one producer publishes."""
+
+    def __init__(self, producer: str, codec: Codec, registry: TopicRegistry) -> None:
+        self._producer = producer
+        self._codec = codec
+        self._registry = registry
+
+    def encode(
+        self, events: list[Event], causes: list[int], inputs: Sequence[RecordBatch], sequence: int, ts_publish: int
+    ) -> tuple[list[Output], dict[str, int]]:
+        """Encode ``events``, grouped by stream in order of first use.
+
+        Args:
+            events: In publication order.
+            causes: Per event the flat index of its cause in ``inputs``, -1 for none.
+            inputs: The batches that were handled.
+            sequence: Sequence number of the first event; within a stream numbers follow publication order.
+            ts_publish: Clock of the batch.
+
+        Returns:
+            The entries to append, and the count of events by topic name.
+        """
+        if not events:
+            return [], {}
+        by_event = self._registry.by_event
+        grouped: dict[str, list[int]] = {}
+        counts: dict[str, int] = {}
+        for index, event in enumerate(events):
+            topic = by_event.get(type(event)) or self._registry.topic_of(event)
+            counts[topic.name] = counts.get(topic.name, 0) + 1
+            grouped.setdefault(topic.stream, []).append(index)
+        runs = [Input(batch.producer, batch.sequence, len(batch.events)) for batch in inputs]
+        roots = roots_of(causes, inputs)
+        outputs: list[Output] = []
+        for stream, indices in grouped.items():
+            for start in range(0, len(indices), MAX_BATCH_EVENTS):
+                part = indices[start : start + MAX_BATCH_EVENTS]
+                everything = len(part) == len(events)
+                caused = causes if everything else [causes[index] for index in part]
+                linked = max(caused) >= 0
+                batch = RecordBatch(
+                    self._producer,
+                    sequence,
+                    ts_publish,
+                    events if everything else [events[index] for index in part],
+                    runs if linked else [],
+                    caused if linked else [],
+                    [roots[index] for index in part] if roots and linked else [],
+                )
+                outputs.append(Output(stream, self._codec.encode(batch)))
+                sequence += len(part)
+        return outputs, counts
+
+
+def roots_of(causes: Sequence[int], inputs: Sequence[RecordBatch]) -> list[str]:
+    """Correlation ids of outputs whose cause is not itself a root; empty when all causes are roots."""
+    if not any(batch.causes for batch in inputs):
+        return []
+    flat = [(batch, index) for batch in inputs for index in range(len(batch.events))]
+    known: dict[int, str] = {-1: ""}
+    roots: list[str] = []
+    for cause in causes:
+        if cause not in known:
+            batch, index = flat[cause]
+            known[cause] = batch.correlation_id(index) if batch.causes and batch.causes[index] >= 0 else ""
+        roots.append(known[cause])
+    return roots

@@ -1,0 +1,1 @@
+"""Compositions of the whole fleet: embedded, simulated, and the ``nautilus`` command."""
