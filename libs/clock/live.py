@@ -17,8 +17,8 @@ from libs.clock.timers import Timer
 MAX_SLEEP_NS = 1_000_000_000
 """Longest time between two looks at the wall clock while a timer is armed.
 
-An event loop counts time that no one can set; the wall clock is stepped by time servers and by a laptop that wakes up. A
-look every second bounds how late a timer notices, and costs a few microseconds a second.
+An event loop counts time that no one can set; the wall clock is stepped by time servers and by a laptop that wakes up.
+A look every second bounds how late a timer notices, and costs a few microseconds a second.
 """
 
 MAX_BURST = 1_000
