@@ -1,0 +1,60 @@
+"""Names of all Redis keys of a fleet, in one place.
+
+Every key begins with the prefix, whose braces are a hash tag: in a Redis cluster all keys of a fleet share one slot, so
+scripts may touch any of them.
+
+=============================  ======  ===================================================================
+key                            type    holds
+=============================  ======  ===================================================================
+``<prefix>:stream:<name>``     stream  record batches, field ``d``
+``<prefix>:tails``             hash    stream name to its newest entry id (what quiescence compares with)
+``<prefix>:trimmed``           hash    stream name to the newest id that was trimmed away
+``<prefix>:producer:<id>``     string  last sequence a producer appended; expires a week after its last write
+``<prefix>:readers``           hash    reader name to the names of its streams
+``<prefix>:reader:<name>``     hash    ``epoch`` and ``commits``
+``<prefix>:positions:<name>``  hash    stream name to the last committed entry id
+``<prefix>:journal:<name>``    stream  journal, entry id ``<commit number>-0``, field ``j``
+``<prefix>:snapshots:<name>``  hash    the two newest snapshots
+``<prefix>:bounds``            hash    reader name to the bound of its older snapshot
+=============================  ======  ===================================================================
+"""
+
+from __future__ import annotations
+
+
+class Keys:
+    """Builds the keys of one prefix."""
+
+    __slots__ = ("bounds", "prefix", "readers", "stream_prefix", "tails", "trimmed")
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.stream_prefix = f"{prefix}:stream:"
+        self.tails = f"{prefix}:tails"
+        self.trimmed = f"{prefix}:trimmed"
+        self.readers = f"{prefix}:readers"
+        self.bounds = f"{prefix}:bounds"
+
+    def stream(self, name: str) -> str:
+        """Key of a stream."""
+        return self.stream_prefix + name
+
+    def producer(self, producer: str) -> str:
+        """Key of a producer's last sequence."""
+        return f"{self.prefix}:producer:{producer}"
+
+    def reader(self, name: str) -> str:
+        """Key of a reader's epoch and commit count."""
+        return f"{self.prefix}:reader:{name}"
+
+    def positions(self, name: str) -> str:
+        """Key of a reader's positions."""
+        return f"{self.prefix}:positions:{name}"
+
+    def journal(self, name: str) -> str:
+        """Key of a reader's journal."""
+        return f"{self.prefix}:journal:{name}"
+
+    def snapshots(self, name: str) -> str:
+        """Key of a reader's snapshots."""
+        return f"{self.prefix}:snapshots:{name}"

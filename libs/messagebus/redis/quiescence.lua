@@ -1,0 +1,32 @@
+-- Which of the given readers have not committed past everything in the streams they read, at this one instant.
+--
+-- KEYS  1 readers  hash reader name -> names of its streams (msgpack array)
+--       2 tails    hash stream name -> newest entry id
+--       3..        positions hash of each reader
+-- ARGV  reader names, in the order of KEYS 3..
+-- Returns the names of the readers that lag or have not registered.
+
+local function before(left, right)
+  local a, b = string.match(left, '(%d+)-(%d+)')
+  local c, d = string.match(right, '(%d+)-(%d+)')
+  a, b, c, d = tonumber(a), tonumber(b), tonumber(c), tonumber(d)
+  return a < c or (a == c and b < d)
+end
+
+local function lags(positions, streams)
+  if #streams == 0 then return false end
+  local tails = redis.call('HMGET', KEYS[2], unpack(streams))
+  local reached = redis.call('HMGET', positions, unpack(streams))
+  for i = 1, #streams do
+    -- Equal strings are the usual case and need no parsing.
+    if tails[i] and tails[i] ~= reached[i] and before(reached[i] or '0-0', tails[i]) then return true end
+  end
+  return false
+end
+
+local waiting = {}
+for i = 1, #ARGV do
+  local streams = redis.call('HGET', KEYS[1], ARGV[i])
+  if not streams or lags(KEYS[i + 2], cmsgpack.unpack(streams)) then waiting[#waiting + 1] = ARGV[i] end
+end
+return waiting

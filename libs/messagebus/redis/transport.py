@@ -1,0 +1,239 @@
+"""The Redis transport: the protocol of :mod:`libs.messagebus.transport` on streams, hashes and Lua scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from libs.messagebus.codec import MAX_ENTRY_BYTES
+from libs.messagebus.errors import EntryTooLargeError
+from libs.messagebus.redis.address import RedisAddress
+from libs.messagebus.redis.connection import CONNECT_TIMEOUT_S, Argument, Command
+from libs.messagebus.redis.keys import Keys
+from libs.messagebus.redis.parse import byte_pairs, check_not_trimmed, read_entries, stream_entries, text_pairs
+from libs.messagebus.redis.pool import ConnectionPool
+from libs.messagebus.redis.replies import OWN_CODES, ReplyError, meaning_of, refusal_of
+from libs.messagebus.redis.scripts import load
+from libs.messagebus.transport import START, Commit, Entry, Lease, Output, Quiescence, StoredSnapshot
+
+PRODUCER_MEMORY_S = 7 * 24 * 3600
+"""How long after its last write a producer's sequence is remembered; a resend later than that would be doubled."""
+
+TRIM_CHUNK = 256
+"""Entries one trim script removes: it copies them, and nothing else runs meanwhile (about 1 ms at 5 kB each)."""
+
+_pack = msgspec.msgpack.encode
+
+
+class RedisTransport:
+    """A :class:`~libs.messagebus.transport.Transport` on a Redis server, 6.2 or newer.
+
+    Nothing is retried here. A call that finds the connection lost raises ``TransportError``, and the next call
+    connects again, within ``connect_timeout_s``. Every write may be repeated: it lands once.
+    """
+
+    def __init__(self, url: str, prefix: str = "{nautilus}", connect_timeout_s: float = CONNECT_TIMEOUT_S) -> None:
+        """Prepare a transport; nothing is connected yet.
+
+        Args:
+            url: See :meth:`RedisAddress.parse`.
+            prefix: Beginning of every key; the braces keep all keys in one slot of a cluster. Two fleets on one server
+                take two prefixes.
+            connect_timeout_s: Limit of connecting with login.
+
+        Raises:
+            ValueError: If the URL is malformed.
+        """
+        self._pool = ConnectionPool(RedisAddress.parse(url), connect_timeout_s)
+        self._keys = Keys(prefix)
+        self._label = self._pool.address.label
+
+    def __repr__(self) -> str:
+        """Name the server, without secrets."""
+        return f"RedisTransport({self._label!r}, prefix={self._keys.prefix!r})"
+
+    async def connect(self) -> None:
+        """See :meth:`Transport.connect`; refuses servers that are too old or evict keys."""
+        await self._pool.writer()
+        await self._pool.check_server()
+
+    async def close(self) -> None:
+        """See :meth:`Transport.close`."""
+        await self._pool.close()
+
+    async def ping(self) -> None:
+        """See :meth:`Transport.ping`."""
+        await self._send(("PING",))
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    async def append(self, producer: str, sequence: int, count: int, outputs: Sequence[Output]) -> bool:
+        """See :meth:`Transport.append`."""
+        keys, data = self._outputs(outputs)
+        last = sequence + count - 1
+        return bool(
+            await self._script(
+                "append",
+                (self._keys.producer(producer), self._keys.tails, *keys),
+                (sequence, last, PRODUCER_MEMORY_S, *data),
+            )
+        )
+
+    async def acquire(self, reader: str, streams: Sequence[str]) -> Lease:
+        """See :meth:`Transport.acquire`."""
+        epoch, commits, positions = await self._script(
+            "acquire",
+            (self._keys.reader(reader), self._keys.positions(reader), self._keys.readers),
+            (reader, _pack(list(streams))),
+        )
+        return Lease(epoch, commits, text_pairs(positions))
+
+    async def commit(self, commit: Commit) -> None:
+        """See :meth:`Transport.commit`."""
+        keys, data = self._outputs(commit.outputs)
+        named, reader = self._keys, commit.reader
+        positions = [part for item in commit.positions.items() for part in item]
+        try:
+            await self._script(
+                "commit",
+                (named.reader(reader), named.positions(reader), named.journal(reader), named.tails, *keys),
+                (commit.epoch, commit.number, commit.journal, len(positions), *positions, *data),
+            )
+        except ReplyError as reply:
+            raise refusal_of(reply, reader, commit.epoch, commit.number) from None
+
+    async def save_snapshot(
+        self, reader: str, epoch: int, snapshot: StoredSnapshot, positions: Mapping[str, str]
+    ) -> None:
+        """See :meth:`Transport.save_snapshot`."""
+        named, bound = self._keys, _pack([snapshot.number, dict(positions)])
+        try:
+            await self._script(
+                "snapshot",
+                (named.reader(reader), named.snapshots(reader), named.bounds),
+                (epoch, snapshot.number, snapshot.data, bound, reader),
+                apart=True,
+            )
+        except ReplyError as reply:
+            raise refusal_of(reply, reader, epoch, snapshot.number) from None
+
+    async def trim(self, retention: Mapping[str, int]) -> int:
+        """See :meth:`Transport.trim`."""
+        named, removed = self._keys, 0
+        for stream, keep in sorted(retention.items()):
+            chunk = TRIM_CHUNK
+            while chunk == TRIM_CHUNK:
+                keys = (named.stream(stream), named.trimmed, named.readers, named.bounds)
+                chunk = await self._script("trim", keys, (stream, keep, TRIM_CHUNK), apart=True)
+                removed += chunk
+        for reader, bound in byte_pairs(await self._send(("HGETALL", named.bounds))).items():
+            oldest: int = msgspec.msgpack.decode(bound)[0]
+            removed += await self._send(("XTRIM", named.journal(reader), "MINID", "=", f"{oldest + 1}-0"))
+        return removed
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    async def read(self, positions: Mapping[str, str], count: int, block_ms: int) -> list[Entry]:
+        """See :meth:`Transport.read`."""
+        if not positions:
+            return []
+        named = self._keys
+        block: tuple[Argument, ...] = ("BLOCK", block_ms) if block_ms else ()
+        streams = [named.stream(name) for name in positions]
+        # The look at what was trimmed comes after the read, in one piece with it: before it, a trim in between would
+        # go unseen, and the entries it took would be skipped without a word.
+        replies = await self._pool.converse(
+            [
+                ("XREAD", "COUNT", count, *block, "STREAMS", *streams, *positions.values()),
+                ("HMGET", named.trimmed, *positions),
+            ],
+            block_ms / 1000,
+        )
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise meaning_of(reply, self._label)
+        check_not_trimmed(positions, replies[1])
+        return read_entries(replies[0], named.stream_prefix)
+
+    async def read_range(self, stream: str, first: str, last: str, count: int) -> list[Entry]:
+        """See :meth:`Transport.read_range`."""
+        key = self._keys.stream(stream)
+        found = await self._send(("XRANGE", key, first, last, "COUNT", count), apart=True)
+        return stream_entries(stream, found)
+
+    async def tails(self, streams: Sequence[str]) -> dict[str, str]:
+        """See :meth:`Transport.tails`."""
+        if not streams:
+            return {}
+        found = await self._send(("HMGET", self._keys.tails, *streams))
+        return {name: tail.decode() if tail else START for name, tail in zip(streams, found, strict=True)}
+
+    async def positions(self, reader: str) -> dict[str, str]:
+        """See :meth:`Transport.positions`."""
+        return text_pairs(await self._send(("HGETALL", self._keys.positions(reader))))
+
+    async def quiescence(self, readers: Sequence[str]) -> Quiescence:
+        """See :meth:`Transport.quiescence`."""
+        named = self._keys
+        keys = (named.readers, named.tails, *(named.positions(reader) for reader in readers))
+        waiting = await self._script("quiescence", keys, tuple(readers))
+        return Quiescence(not waiting, sorted(name.decode() for name in waiting))
+
+    async def journal(self, reader: str, after: int, count: int) -> list[tuple[int, bytes]]:
+        """See :meth:`Transport.journal`."""
+        key = self._keys.journal(reader)
+        found = await self._send(("XRANGE", key, f"{after + 1}-0", "+", "COUNT", count), apart=True)
+        return [(int(entry_id.partition(b"-")[0]), fields[1]) for entry_id, fields in found]
+
+    async def load_snapshots(self, reader: str) -> list[StoredSnapshot]:
+        """See :meth:`Transport.load_snapshots`."""
+        held = byte_pairs(await self._send(("HGETALL", self._keys.snapshots(reader)), apart=True))
+        numbers = [int(held[which]) for which in ("newer", "older") if which in held]
+        return [StoredSnapshot(number, held[f"data:{number}"]) for number in numbers]
+
+    # -- internals --------------------------------------------------------------------------------
+
+    def _outputs(self, outputs: Sequence[Output]) -> tuple[list[str], list[Argument]]:
+        """Stream keys, and (name, data) pairs flat; refuses what no reader would decode."""
+        keys: list[str] = []
+        flat: list[Argument] = []
+        for name, data in outputs:
+            if len(data) > MAX_ENTRY_BYTES:
+                raise EntryTooLargeError(
+                    f"record batch for '{name}' must be at most {MAX_ENTRY_BYTES} bytes, was {len(data)}; "
+                    "publish smaller batches"
+                )
+            keys.append(self._keys.stream(name))
+            flat += (name, data)
+        return keys, flat
+
+    async def _send(self, command: Command, apart: bool = False) -> Any:
+        """Run one command, on a connection of its own if ``apart``.
+
+        Raises:
+            ReplyError: If the answer is an error that is for the caller to understand.
+            TransportError: For every other error.
+        """
+        if apart:
+            (reply,) = await self._pool.converse([command])
+        else:
+            (reply,) = await (await self._pool.writer()).send([command])
+        if isinstance(reply, ReplyError):
+            raise reply if reply.code in OWN_CODES else meaning_of(reply, self._label)
+        return reply
+
+    async def _script(
+        self, name: str, keys: tuple[str, ...], arguments: tuple[Argument, ...], apart: bool = False
+    ) -> Any:
+        """Run a script, loading it first on a server that does not have it (restarted, failed over, flushed)."""
+        script = load(name)
+        command = ("EVALSHA", script.digest, len(keys), *keys, *arguments)
+        try:
+            return await self._send(command, apart)
+        except ReplyError as reply:
+            if reply.code != "NOSCRIPT":
+                raise
+        await self._send(("SCRIPT", "LOAD", script.source))
+        return await self._send(command, apart)
