@@ -1,0 +1,176 @@
+"""Rules of the house that a program can check; a rule no program checks is advice."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from libs.contracts.fleet import ENGINES
+
+ROOT = Path(__file__).resolve().parents[2]
+MAX_LINES = 300
+MAX_FUNCTION_LINES = 60
+WALL_CLOCK = {
+    "time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns",
+    "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "datetime.datetime.now", "datetime.date.today",
+}  # fmt: skip
+#: Files that may read the wall clock: the live clock itself and the set-up script that runs before anything is installed.
+WALL_CLOCK_ALLOWED = {"libs/clock/live.py", "scripts/bootstrap.py"}
+CHANCE_ALLOWED = {"services/fleet/simulation.py"}
+ROOMS = ("__init__.py", "__main__.py", "engine.py", "api.py", "settings.py", "metrics.py", "README.md")
+#: Websocket and gateway own no state machine: they tail.
+ROOMS_WITHOUT_ENGINE = tuple(room for room in ROOMS if room != "engine.py")
+#: Modules of an engine that may touch the world or the event loop.
+EDGE = {"__main__.py", "api.py", "metrics.py", "settings.py"}
+FORBIDDEN_IN_HANDLERS = {
+    "asyncio", "threading", "socket", "subprocess", "random", "secrets", "uuid", "requests", "httpx", "aiohttp",
+    "multiprocessing", "concurrent", "tempfile", "shutil",
+}  # fmt: skip
+HEAVY = {
+    "torch",
+    "QuantLib",
+    "vectorbt",
+    "skfolio",
+    "arch",
+    "pandas",
+    "polars",
+    "arcticdb",
+    "nautilus_trader",
+    "sklearn",
+}
+
+
+def sources(*roots: str) -> list[Path]:
+    return sorted(path for root in roots for path in (ROOT / root).rglob("*.py"))
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node.lineno
+
+
+def imports(tree: ast.AST, top_level_only: bool = False) -> Iterator[tuple[str, int]]:
+    nodes = ast.iter_child_nodes(tree) if top_level_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module, node.lineno
+
+
+def handler_modules() -> list[Path]:
+    """Engine modules that must be deterministic: state machines and their pure concepts."""
+    found = []
+    for path in sources("services"):
+        inside = path.relative_to(ROOT / "services")
+        if inside.parts[0] in ENGINES and "adapters" not in inside.parts and path.name not in EDGE:
+            found.append(path)
+    return [path for path in found if path.relative_to(ROOT / "services").parts[0] != "websocket"]
+
+
+@pytest.mark.parametrize("path", sources("libs", "services", "tests", "benchmarks", "scripts"), ids=relative)
+def test_a_file_is_one_concept(path: Path) -> None:
+    lines = len(path.read_text().splitlines())
+    assert lines <= MAX_LINES, f"{relative(path)} has {lines} lines; split it by concept"
+
+
+@pytest.mark.parametrize("path", sources("libs", "services"), ids=relative)
+def test_a_function_fits_on_a_screen(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= MAX_FUNCTION_LINES, f"{relative(path)}:{node.lineno} {node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", sources("libs", "services", "scripts"), ids=relative)
+def test_only_the_live_clock_reads_the_wall_clock(path: Path) -> None:
+    if relative(path) in WALL_CLOCK_ALLOWED:
+        return
+    found = [
+        f"{relative(path)}:{line} {name}" for name, line in calls(ast.parse(path.read_text())) if name in WALL_CLOCK
+    ]
+    assert not found, f"{found}: read the injected clock, or libs.clock.live.monotonic_ns for durations"
+
+
+@pytest.mark.parametrize("path", handler_modules(), ids=relative)
+def test_handlers_do_no_io_and_draw_no_chance(path: Path) -> None:
+    if relative(path) in CHANCE_ALLOWED:
+        return
+    tree = ast.parse(path.read_text())
+    found = [
+        f"{relative(path)}:{line} imports {name}"
+        for name, line in imports(tree)
+        if name.split(".")[0] in FORBIDDEN_IN_HANDLERS
+    ]
+    found += [
+        f"{relative(path)}:{line} calls {name}"
+        for name, line in calls(tree)
+        if name in {"open", "input", "print", "hash", "id"}
+    ]
+    found += [
+        f"{relative(path)}:{node.lineno} is a coroutine"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AsyncFunctionDef)
+    ]
+    assert not found, f"{found}: I/O, chance and the event loop belong in adapters"
+
+
+@pytest.mark.parametrize("path", handler_modules(), ids=relative)
+def test_handlers_iterate_no_set(path: Path) -> None:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        iterated = node.iter if isinstance(node, ast.For | ast.comprehension) else None
+        if isinstance(iterated, ast.Set | ast.SetComp) or (
+            isinstance(iterated, ast.Call) and ast.unparse(iterated.func) in {"set", "frozenset"}
+        ):
+            found.append(f"{relative(path)}:{iterated.lineno}")
+    assert not found, f"{found}: the order of a set changes with PYTHONHASHSEED; sort it"
+
+
+@pytest.mark.parametrize("engine", [*ENGINES, "gateway"])
+def test_every_engine_has_the_same_rooms(engine: str) -> None:
+    rooms = ROOMS_WITHOUT_ENGINE if engine in {"websocket", "gateway"} else ROOMS
+    missing = [room for room in rooms if not (ROOT / "services" / engine / room).is_file()]
+    assert not missing, f"services/{engine} has no {missing}"
+    main = (ROOT / "services" / engine / "__main__.py").read_text().splitlines()
+    assert len(main) <= 45, f"services/{engine}/__main__.py composes and nothing else, was {len(main)} lines"
+
+
+@pytest.mark.parametrize("path", sources("libs", "services"), ids=relative)
+def test_heavy_libraries_load_only_where_used(path: Path) -> None:
+    found = [
+        f"{relative(path)}:{line} {name}"
+        for name, line in imports(ast.parse(path.read_text()), top_level_only=True)
+        if name.split(".")[0] in HEAVY
+    ]
+    assert not found, f"{found}: import it inside the function that needs it"
+
+
+@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "websocket"])
+def test_a_state_machine_imports_without_a_web_server(engine: str) -> None:
+    code = f"import sys, services.{engine}.engine; sys.exit(' '.join({{'fastapi', 'uvicorn', 'redis'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_broad_except_outside_the_host_and_the_root() -> None:
+    allowed = {"libs/engine/core.py", "libs/engine/process.py", "libs/engine/run.py", "libs/engine/problems.py"}
+    found = []
+    for path in sources("libs", "services"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ExceptHandler) and relative(path) not in allowed:
+                caught = ast.unparse(node.type) if node.type else "everything"
+                if caught in {"Exception", "BaseException", "everything"}:
+                    found.append(f"{relative(path)}:{node.lineno}")
+    assert not found, f"{found}: catch what you can handle"
