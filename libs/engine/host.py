@@ -16,6 +16,7 @@ from libs.engine.commands import ReplyBook
 from libs.engine.committer import Committer
 from libs.engine.core import Batch, EngineCore
 from libs.engine.engine import Engine, Outbox
+from libs.engine.inputs import InputBook
 from libs.engine.lanes import PriorityReader
 from libs.engine.metrics import HostMetrics
 from libs.engine.recovery import recover
@@ -45,21 +46,13 @@ class HostSettings:
     trims: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class InputState:
-    """What a host knows of one of its input topics; times are the host's wall clock."""
-
-    last_event_ns: int = 0
-    count: int = 0
-
-
 class Host:
     """Runs one engine against a transport.
 
     Attributes:
         state: starting, running, paused, stopped or failed.
         committer: Lease, positions, commit count, lag.
-        inputs: Per input topic the last arrival and the count.
+        inputs: Arrivals by topic, dead letters.
         replayed: Journal entries done again at start.
     """
 
@@ -75,7 +68,6 @@ class Host:
     ) -> None:
         self._transport = transport
         self._clock = clock
-        self._metrics = metrics
         self._settings = settings
         engine_clock, outbox = TestClock(settings.start_ns), Outbox()
         self.engine: Engine = make_engine(engine_clock, outbox)
@@ -84,10 +76,7 @@ class Host:
         self.state: EngineState = "starting"
         self.committer = Committer(self.name, transport, metrics)
         self.replies = ReplyBook()
-        self.inputs: dict[str, InputState] = {}
-        self.dead_letters = 0
-        self.last_dead_letter_ns = 0
-        self.events_processed = 0
+        self.inputs = InputBook(self.name, clock, metrics)
         self.snapshot_ns = 0
         self.snapshot_number = 0
         self.replayed = 0
@@ -193,10 +182,7 @@ class Host:
                 continue
             started = monotonic_ns()
             batch = self.core.process(entries, self._batch_time())
-            self._metrics.observe_batch(
-                batch.events_in, batch.events_out, batch.events, (monotonic_ns() - started) / _SECOND
-            )
-            self._note_inputs(batch)
+            self.inputs.note(batch, (monotonic_ns() - started) / _SECOND)
             await self._settle(committing)  # one commit in flight: the next batch was handled meanwhile
             committing = asyncio.create_task(self._commit(batch), name=f"{self.name}.commit")
             if self._snapshot_is_due():
@@ -249,20 +235,6 @@ class Host:
         if due is None:
             return self._settings.snapshot_seconds
         return max(0.0, min(self._settings.snapshot_seconds, (due - self._clock.timestamp_ns()) / _SECOND))
-
-    def _note_inputs(self, batch: Batch) -> None:
-        now = self._clock.timestamp_ns()
-        for topic, count in batch.events_in.items():
-            state = self.inputs.setdefault(topic, InputState())
-            state.last_event_ns = now
-            state.count += count
-        self.events_processed += batch.events
-        if batch.dead:
-            self.dead_letters += len(batch.dead)
-            self.last_dead_letter_ns = monotonic_ns()
-            self._metrics.dead_letter(len(batch.dead))
-            for letter in batch.dead:
-                self._log.error("event_dead_lettered", topic=letter.topic, event_id=letter.event_id, error=letter.error)
 
     async def _commit(self, batch: Batch) -> None:
         await self.committer.commit(batch)
