@@ -143,7 +143,7 @@ class ProcessSettings(Settings):
         clock_start_time: UNIX nanoseconds; written as that or as ISO 8601.
         seed: Of everything drawn at random.
         stream_prefix: Of all keys of this fleet; the braces keep them on one node of a Redis cluster.
-        snapshot_seconds, snapshot_commits: A host takes a snapshot when either has passed since the last one.
+        snapshot_seconds: Time between the snapshots of a host while anything changes.
     """
 
     model_config = engine_config("NAUTILUS_")
@@ -156,7 +156,6 @@ class ProcessSettings(Settings):
     seed: int = Field(default=42, ge=0, lt=2**63)
     stream_prefix: str = Field(default="{nautilus}", min_length=1)
     snapshot_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
-    snapshot_commits: int = Field(default=5_000, ge=1)
 
     @field_validator("clock_start_time")
     @classmethod
