@@ -160,8 +160,18 @@ class ControlFeed(Event, frozen=True, tag="marketdata.control_feed.v1"):
 
 
 class ReportFeedState(Event, frozen=True, tag="marketdata.report_feed_state.v1"):
-    """Command from a source adapter: this is the state of your feed now."""
+    """Command from a source adapter: this is the state of your feed now.
+
+    Attributes:
+        speed: Steps a second the adapter was configured with, 0 = as fast as readers keep up. It becomes the feed's
+            speed when it differs from the one reported before, so that a restart does not undo a ``ControlFeed``.
+        first_ns, last_ns, steps: Bounds and count of the timestamps a replay will publish; 0 where unknown.
+    """
 
     feed: str
     state: Literal["starting", "running", "paused", "finished", "failed", "stopped"]
     detail: str = ""
+    speed: float = 0.0
+    first_ns: int = 0
+    last_ns: int = 0
+    steps: int = 0
