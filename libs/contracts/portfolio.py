@@ -53,9 +53,11 @@ class PortfolioSnapshotTaken(Event, frozen=True, tag="portfolio.snapshot.v1"):
 
     Attributes:
         pnl_day: Equity less the previous snapshot day's equity less net cash flows since.
-        net_flows: Deposits less withdrawals since inception.
+        net_flows: Deposits less withdrawals since inception, the opening cash included.
         positions: Non-zero positions, sorted by symbol.
         peak_equity: Highest equity seen (flows removed are not adjusted for).
+        income: Dividends and interest since inception, negative = paid. With it
+            ``net_flows + income + realized_pnl + unrealized_pnl - fees = equity`` exactly.
     """
 
     portfolio_id: str
@@ -72,6 +74,7 @@ class PortfolioSnapshotTaken(Event, frozen=True, tag="portfolio.snapshot.v1"):
     peak_equity: Decimal
     positions: list[PositionMarked]
     is_synthetic: bool = False
+    income: Decimal = Decimal(0)
 
 
 class PortfolioCreated(Event, frozen=True, tag="portfolio.created.v1"):
@@ -95,7 +98,12 @@ class CashMoved(Event, frozen=True, tag="portfolio.cash.v1"):
 
 
 class RecordCashFlow(Event, frozen=True, tag="portfolio.record_cash_flow.v1"):
-    """Command: record a deposit or withdrawal. The same ``reference`` twice is one flow."""
+    """Command: record a deposit or withdrawal. The same ``reference`` twice is one flow.
+
+    Attributes:
+        amount: Positive for a deposit, withdrawal or fee (the kind says which way it goes); signed for a dividend or
+            interest, negative = paid.
+    """
 
     portfolio_id: str
     amount: Decimal

@@ -21,6 +21,9 @@ class LimitUpdated(Event, frozen=True, tag="risk.limits.updated.v1"):
     Attributes:
         limit_value: In the unit of its type: money for sizes and losses, a fraction for the rest.
         threshold_warning: Share of the limit at which a warning is given.
+        portfolio_id: Empty = every portfolio, each by itself.
+        symbol: Empty = any; only a ``position_size`` may name one.
+        threshold_breach: Share of the limit from which on it is breached.
     """
 
     limit_id: str
@@ -32,6 +35,7 @@ class LimitUpdated(Event, frozen=True, tag="risk.limits.updated.v1"):
     portfolio_id: str
     symbol: str
     actor: str
+    threshold_breach: float = 1.0
 
 
 class ExposureCalculated(Event, frozen=True, tag="risk.exposure.v1"):
@@ -48,6 +52,7 @@ class ExposureCalculated(Event, frozen=True, tag="risk.exposure.v1"):
     largest_symbol: str
     concentration: float | None
     drawdown: float
+    is_synthetic: bool = False
 
 
 class RiskCalculated(Event, frozen=True, tag="risk.analytics.v1"):
@@ -65,21 +70,30 @@ class RiskCalculated(Event, frozen=True, tag="risk.analytics.v1"):
     missing: dict[str, str]
     observations: int
     horizon_days: int = 1
+    is_synthetic: bool = False
 
 
 class BreachDetected(Event, frozen=True, tag="risk.breach.detected.v1"):
-    """A limit opened a breach or its breach changed severity."""
+    """A limit opened a breach or its breach changed severity.
+
+    Attributes:
+        value, utilization: None when the limit cannot be measured, which counts as a breach; ``reason`` says why.
+        severity: low from the warning threshold, medium from 100 % of the limit (or unmeasurable), high from 120 %,
+            critical from 150 %.
+        action: What the limit asks for once it is breached; a warning (low) asks for nothing.
+    """
 
     breach_id: str
     limit_id: str
     limit_type: LimitType
     portfolio_id: str
     symbol: str
-    value: float
+    value: float | None
     limit_value: float
-    utilization: float
+    utilization: float | None
     severity: Severity
     action: LimitAction
+    reason: str = ""
 
 
 class BreachResolved(Event, frozen=True, tag="risk.breach.resolved.v1"):
@@ -111,7 +125,7 @@ class HaltChanged(Event, frozen=True, tag="system.halt.v1"):
 
 
 class SetLimit(Event, frozen=True, tag="risk.set_limit.v1"):
-    """Command: create or replace a limit."""
+    """Command: create or replace a limit; fields as in :class:`LimitUpdated`."""
 
     limit_id: str
     limit_type: LimitType
@@ -122,6 +136,7 @@ class SetLimit(Event, frozen=True, tag="risk.set_limit.v1"):
     portfolio_id: str
     symbol: str
     actor: str
+    threshold_breach: float = 1.0
 
 
 class DeleteLimit(Event, frozen=True, tag="risk.delete_limit.v1"):
