@@ -148,7 +148,7 @@ class Host:
         if committer.commits == 0:
             await self._commit(self.core.start(self._batch_time()))
         else:
-            done = await committer.retrying(lambda: recover(self.core, self._transport, committer.commits))
+            done = await recover(self.core, self._transport, committer.commits, committer.retrying)
             committer.last_hash, self.replayed = done.last_hash, done.replayed
             self._log.info(
                 "recovered", snapshot=done.snapshot_number, replayed=done.replayed, commits=committer.commits

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import msgspec
 import pytest
 
@@ -25,20 +20,7 @@ from libs.engine.snapshot import restore_image, take_image
 from libs.messagebus.envelope import Input, RecordBatch
 from libs.messagebus.topic import Event, on
 from libs.messagebus.transport import Entry, StoredSnapshot
-
-
-def _load_echo() -> ModuleType:
-    path = Path(__file__).with_name("echo_engine.py")
-    spec = importlib.util.spec_from_file_location("echo_engine", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["echo_engine"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-echo = _load_echo()
+from tests.libs.engine import echo_engine as echo
 
 
 def make_core(follow_events: bool = False) -> EngineCore:
