@@ -1,0 +1,143 @@
+"""The edge of an HTTP surface: correlation ids, bounded and finite bodies, bugs answered, requests counted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+import structlog
+from fastapi import Request, Response
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from libs.clock.live import monotonic_ns
+from libs.engine.metrics import HttpMetrics
+
+#: Largest body a path takes unless ``body_limits`` says otherwise.
+MAX_BODY_BYTES = 1024 * 1024
+
+CORRELATION_HEADER = "X-Correlation-Id"
+_CORRELATION = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
+
+# Python's JSON reader takes NaN and Infinity, which JSON does not have, and turns 1e999 into infinity. Looking for
+# their spellings first costs microseconds; only a body that has one is read twice.
+_SUSPICIOUS = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{300}")
+
+_serial = count(1)
+
+
+class LargeBody(HTTPException):
+    """A body is larger than its path takes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"a body on this path must be at most {limit} bytes, was larger; split the request")
+
+
+class RefusedBody(HTTPException):
+    """A body holds a number that is not finite.
+
+    Attributes:
+        found: The number as it was written.
+    """
+
+    def __init__(self, found: str) -> None:
+        super().__init__(422, "numbers must be finite; send null where there is none")
+        self.found = found
+
+
+class EdgeMiddleware:
+    """What every request passes through first, and every answer last.
+
+    Args:
+        app: The application inside.
+        on_bug: Turns an exception nobody expected into an answer.
+        metrics: Counts requests, where given.
+        body_limits: Bytes by path, where 1 MiB is too little.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        on_bug: Callable[[Request, Exception], Response],
+        metrics: HttpMetrics | None = None,
+        body_limits: Mapping[str, int] | None = None,
+    ) -> None:
+        self._app = app
+        self._on_bug = on_bug
+        self._metrics = metrics
+        self._body_limits = dict(body_limits or {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = monotonic_ns()
+        headers = Headers(scope=scope)
+        given = headers.get(CORRELATION_HEADER, "")
+        correlation_id = given if _CORRELATION.fullmatch(given) else f"http:{next(_serial)}"
+        scope.setdefault("state", {})["correlation_id"] = correlation_id
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[CORRELATION_HEADER] = correlation_id
+            await send(message)
+
+        limit = self._body_limits.get(scope["path"], MAX_BODY_BYTES)
+        checked = _checked(receive, limit, is_json="json" in headers.get("content-type", ""))
+        with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
+            try:
+                await self._app(scope, checked, answer)
+            except Exception as error:  # the last line before the client: a bug is answered, logged, and outlived
+                response = self._on_bug(Request(scope), error)
+                if status:
+                    raise  # half an answer is out; only closing the connection says that it is broken
+                await response(scope, receive, answer)
+        if self._metrics is not None:
+            route = getattr(scope.get("route"), "path", "unknown")
+            self._metrics.observe(scope["method"], route, status, (monotonic_ns() - started) / 1e9)
+
+
+def _checked(receive: Receive, limit: int, *, is_json: bool) -> Receive:
+    """``receive``, refusing a body over ``limit`` bytes and a JSON body with a number that is not finite."""
+    chunks: list[bytes] = []
+    size = 0
+
+    async def checked() -> Message:
+        nonlocal size
+        message = await receive()
+        if message["type"] == "http.request":
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise LargeBody(limit)
+            if is_json:
+                chunks.append(chunk)
+                if not message.get("more_body") and _SUSPICIOUS.search(body := b"".join(chunks)):
+                    _refuse_non_finite(body)
+        return message
+
+    return checked
+
+
+def _refuse_non_finite(body: bytes) -> None:
+    def constant(text: str) -> Any:
+        raise RefusedBody(text)
+
+    def number(text: str) -> float:
+        value = float(text)
+        if value in (float("inf"), float("-inf")):
+            raise RefusedBody(text[:50])
+        return value
+
+    try:
+        json.loads(body, parse_constant=constant, parse_float=number)
+    except (ValueError, RecursionError):
+        return  # no JSON at all; the route says so
