@@ -133,7 +133,7 @@ async def _on_bus_error(request: Request, error: Exception) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error, RefusedBody):
-        detail = {"loc": ["body"], "message": error.detail, "input": error.found, "allowed": "finite numbers"}
+        detail = {"loc": ["body"], "message": error.detail, "input": error.found}
         return problem_response(request, Problem(422, "invalid-request", error.detail, extra={"errors": [detail]}))
     status = error.status_code
     code, text, remedy = _CODES.get(status, f"http-{status}"), str(error.detail), ""
@@ -162,7 +162,8 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 def _on_bug(request: Request, error: Exception) -> Response:
-    log = structlog.get_logger("http")
+    correlation_id = getattr(request.state, "correlation_id", "")
+    log = structlog.get_logger("http").bind(correlation_id=correlation_id)
     log.error("request_failed", path=request.url.path, method=request.method, exc_info=error)
     text = f"{type(error).__name__} while answering {request.method} {request.url.path}"
     return problem_response(request, Problem(500, "internal-error", text, "this is a bug; the log has the details"))
