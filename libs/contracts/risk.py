@@ -39,7 +39,13 @@ class LimitUpdated(Event, frozen=True, tag="risk.limits.updated.v1"):
 
 
 class ExposureCalculated(Event, frozen=True, tag="risk.exposure.v1"):
-    """Exposures of a portfolio; money in the base currency, ratios as fractions of equity."""
+    """Exposures of a portfolio; money in the base currency, ratios as fractions of equity.
+
+    Attributes:
+        leverage: Gross over equity; None without positive equity.
+        concentration: Largest position over gross; None without positions.
+        drawdown: Below the highest equity, deposits and withdrawals taken out; None without a positive peak.
+    """
 
     portfolio_id: str
     equity: float
@@ -51,7 +57,7 @@ class ExposureCalculated(Event, frozen=True, tag="risk.exposure.v1"):
     largest_position: float
     largest_symbol: str
     concentration: float | None
-    drawdown: float
+    drawdown: float | None
     is_synthetic: bool = False
 
 
