@@ -10,6 +10,7 @@
     │   ├── EntryTooLargeError  a record batch is larger than the transport takes
     │   └── PublisherClosedError
     ├── FencedError             another host of this engine holds a newer epoch
+    ├── StateLostError          the server holds an older state than this host has committed
     ├── TrimmedError            a reader asks for entries that were trimmed away
     └── TransportError          the server cannot be reached or is not able to (``retriable``)
         └── TransportRefusedError   the server refuses until a setting changes: password, permission, version
@@ -56,6 +57,13 @@ class PublisherClosedError(PublishError):
 
 class FencedError(MessageBusError):
     """A commit carried an epoch older than the current one: another host took over."""
+
+
+class StateLostError(MessageBusError):
+    """The server lost commits it had acknowledged (power loss, failover); the host must restart and recover.
+
+    Its memory is ahead of what is stored, so no commit of it can be right any more, and repeating cannot help.
+    """
 
 
 class TrimmedError(MessageBusError):

@@ -11,7 +11,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from libs.messagebus.errors import FencedError, TransportError, TrimmedError
+from libs.messagebus.codec import MAX_ENTRY_BYTES
+from libs.messagebus.errors import EntryTooLargeError, FencedError, StateLostError, TransportError, TrimmedError
 from libs.messagebus.transport import START, Commit, Entry, Lease, Output, Quiescence, StoredSnapshot
 
 
@@ -41,6 +42,15 @@ def _number(entry_id: str) -> int:
     return int(entry_id.partition("-")[0])
 
 
+def _check_sizes(outputs: Sequence[Output]) -> None:
+    for name, data in outputs:
+        if len(data) > MAX_ENTRY_BYTES:
+            raise EntryTooLargeError(
+                f"record batch for '{name}' must be at most {MAX_ENTRY_BYTES} bytes, was {len(data)}; "
+                "publish smaller batches"
+            )
+
+
 class MemoryTransport:
     """A :class:`~libs.messagebus.transport.Transport` in plain Python objects."""
 
@@ -55,6 +65,7 @@ class MemoryTransport:
 
     def append_nowait(self, producer: str, sequence: int, count: int, outputs: Sequence[Output]) -> bool:
         """See :meth:`Transport.append`."""
+        _check_sizes(outputs)
         if self._producers.get(producer, -1) >= sequence:
             return False
         self._producers[producer] = sequence + count - 1
@@ -87,12 +98,14 @@ class MemoryTransport:
 
     def commit_nowait(self, commit: Commit) -> None:
         """See :meth:`Transport.commit`."""
+        _check_sizes(commit.outputs)
         state = self._holder(commit.reader, commit.epoch)
         if commit.number <= state.commits:
             return
         if commit.number != state.commits + 1:
-            raise TransportError(
-                f"commit of '{commit.reader}' must be number {state.commits + 1}, was {commit.number}; acquire again"
+            raise StateLostError(
+                f"commit of '{commit.reader}' must be number {state.commits + 1}, was {commit.number}: the server lost "
+                "commits; restart this host, which recovers from what is left"
             )
         state.commits = commit.number
         state.positions.update(commit.positions)
@@ -178,6 +191,7 @@ class MemoryTransport:
     async def read(self, positions: Mapping[str, str], count: int, block_ms: int) -> list[Entry]:
         """See :meth:`Transport.read`."""
         await self.connect()
+        await self.ping()
         assert self._arrival is not None
         found = self.read_nowait(positions, count)
         if found or not block_ms:
@@ -237,7 +251,14 @@ class MemoryTransport:
     ) -> None:
         """See :meth:`Transport.save_snapshot`."""
         state = self._holder(reader, epoch)
-        state.snapshots = [(snapshot, dict(positions)), *state.snapshots][:2]
+        newest = state.snapshots[0][0].number if state.snapshots else -1
+        if snapshot.number < newest:
+            raise StateLostError(
+                f"snapshot of '{reader}' must be at commit {newest} or later, was {snapshot.number}: the server lost "
+                "commits; restart this host, which recovers from what is left"
+            )
+        kept = state.snapshots[1:] if snapshot.number == newest else state.snapshots
+        state.snapshots = [(snapshot, dict(positions)), *kept][:2]
 
     async def load_snapshots(self, reader: str) -> list[StoredSnapshot]:
         """See :meth:`Transport.load_snapshots`."""

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 
-from libs.messagebus.errors import FencedError, MessageBusError, TransportError, TransportRefusedError
+from libs.messagebus.errors import (
+    FencedError,
+    MessageBusError,
+    StateLostError,
+    TransportError,
+    TransportRefusedError,
+)
 
 #: Replies that go away by themselves or by an operator's hand: the write is kept and sent again.
 _REMEDIES = {
@@ -82,7 +88,7 @@ def refusal_of(reply: ReplyError, reader: str, epoch: int, number: int) -> Messa
             "stop this one"
         )
     if reply.code == "GAP":
-        return TransportError(f"commit of '{reader}' must be number {reply.detail}, was {number}; acquire again")
-    return TransportError(
-        f"snapshot of '{reader}' must be at commit {reply.detail} or later, was {number}; acquire again"
-    )
+        text = f"commit of '{reader}' must be number {reply.detail}, was {number}"
+    else:
+        text = f"snapshot of '{reader}' must be at commit {reply.detail} or later, was {number}"
+    return StateLostError(f"{text}: the server lost commits; restart this host, which recovers from what is left")
