@@ -1,0 +1,1 @@
+"""Features engine: technical indicators of every instrument, one vector after every bar or close."""
