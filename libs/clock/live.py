@@ -79,7 +79,7 @@ class UniqueStamps:
 
     def __call__(self) -> int:
         """Return the next stamp in UNIX nanoseconds."""
-        with self._lock:
+        with self._lock:  # CPython 3.11 happens not to switch threads between compare and store; do not rely on it
             now = self._now_ns()
             if now <= self._last:
                 now = self._last + 1
