@@ -11,9 +11,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from libs.messagebus.codec import MAX_ENTRY_BYTES
-from libs.messagebus.errors import EntryTooLargeError, FencedError, StateLostError, TransportError, TrimmedError
-from libs.messagebus.transport import START, Commit, Entry, Lease, Output, Quiescence, StoredSnapshot
+from libs.messagebus.errors import FencedError, StateLostError, TransportError, TrimmedError
+from libs.messagebus.transport import START, Commit, Entry, Lease, Output, Quiescence, StoredSnapshot, check_sizes
 
 
 @dataclass(slots=True)
@@ -42,15 +41,6 @@ def _number(entry_id: str) -> int:
     return int(entry_id.partition("-")[0])
 
 
-def _check_sizes(outputs: Sequence[Output]) -> None:
-    for name, data in outputs:
-        if len(data) > MAX_ENTRY_BYTES:
-            raise EntryTooLargeError(
-                f"record batch for '{name}' must be at most {MAX_ENTRY_BYTES} bytes, was {len(data)}; "
-                "publish smaller batches"
-            )
-
-
 class MemoryTransport:
     """A :class:`~libs.messagebus.transport.Transport` in plain Python objects."""
 
@@ -65,7 +55,7 @@ class MemoryTransport:
 
     def append_nowait(self, producer: str, sequence: int, count: int, outputs: Sequence[Output]) -> bool:
         """See :meth:`Transport.append`."""
-        _check_sizes(outputs)
+        check_sizes(outputs)
         if self._producers.get(producer, -1) >= sequence:
             return False
         self._producers[producer] = sequence + count - 1
@@ -98,7 +88,7 @@ class MemoryTransport:
 
     def commit_nowait(self, commit: Commit) -> None:
         """See :meth:`Transport.commit`."""
-        _check_sizes(commit.outputs)
+        check_sizes(commit.outputs)
         state = self._holder(commit.reader, commit.epoch)
         if commit.number <= state.commits:
             return

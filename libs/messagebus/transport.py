@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from libs.messagebus.codec import MAX_ENTRY_BYTES
+from libs.messagebus.errors import EntryTooLargeError
+
 START = "0-0"
 
 
@@ -32,6 +35,20 @@ class Output(NamedTuple):
 
     stream: str
     data: bytes
+
+
+def check_sizes(outputs: Sequence[Output]) -> None:
+    """Refuse what no reader would decode; transports call this before they write.
+
+    Raises:
+        EntryTooLargeError: If an output exceeds ``MAX_ENTRY_BYTES``.
+    """
+    for name, data in outputs:
+        if len(data) > MAX_ENTRY_BYTES:
+            raise EntryTooLargeError(
+                f"record batch for '{name}' must be at most {MAX_ENTRY_BYTES} bytes, was {len(data)}; "
+                "publish smaller batches"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +193,9 @@ class Transport(Protocol):
         ...
 
     async def trim(self, retention: Mapping[str, int]) -> int:
-        """Trim each stream to the lowest older-snapshot position of its readers, keeping at least ``retention`` entries.
+        """Trim each stream up to the lowest older-snapshot position of its readers.
 
-        A stream with a registered reader that has no snapshot is left alone. Journals are trimmed to the
-        older of the two snapshots. Returns the entries removed.
+        At least ``retention`` entries stay. A stream with a registered reader that has no snapshot is left alone.
+        Journals are trimmed to the older of the two snapshots. Returns the entries removed.
         """
         ...

@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 
-from libs.messagebus.codec import MAX_ENTRY_BYTES
-from libs.messagebus.errors import EntryTooLargeError
 from libs.messagebus.redis.address import RedisAddress
 from libs.messagebus.redis.connection import CONNECT_TIMEOUT_S, Argument, Command
 from libs.messagebus.redis.keys import Keys
@@ -16,7 +14,7 @@ from libs.messagebus.redis.parse import byte_pairs, check_not_trimmed, read_entr
 from libs.messagebus.redis.pool import ConnectionPool
 from libs.messagebus.redis.replies import OWN_CODES, ReplyError, meaning_of, refusal_of
 from libs.messagebus.redis.scripts import load
-from libs.messagebus.transport import START, Commit, Entry, Lease, Output, Quiescence, StoredSnapshot
+from libs.messagebus.transport import START, Commit, Entry, Lease, Output, Quiescence, StoredSnapshot, check_sizes
 
 PRODUCER_MEMORY_S = 7 * 24 * 3600
 """How long after its last write a producer's sequence is remembered; a resend later than that would be doubled."""
@@ -196,18 +194,9 @@ class RedisTransport:
     # -- internals --------------------------------------------------------------------------------
 
     def _outputs(self, outputs: Sequence[Output]) -> tuple[list[str], list[Argument]]:
-        """Stream keys, and (name, data) pairs flat; refuses what no reader would decode."""
-        keys: list[str] = []
-        flat: list[Argument] = []
-        for name, data in outputs:
-            if len(data) > MAX_ENTRY_BYTES:
-                raise EntryTooLargeError(
-                    f"record batch for '{name}' must be at most {MAX_ENTRY_BYTES} bytes, was {len(data)}; "
-                    "publish smaller batches"
-                )
-            keys.append(self._keys.stream(name))
-            flat += (name, data)
-        return keys, flat
+        """Stream keys, and (name, data) pairs flat."""
+        check_sizes(outputs)
+        return [self._keys.stream(name) for name, _ in outputs], [part for output in outputs for part in output]
 
     async def _send(self, command: Command, apart: bool = False) -> Any:
         """Run one command, on a connection of its own if ``apart``.
