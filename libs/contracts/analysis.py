@@ -96,6 +96,7 @@ class PerformanceCalculated(Event, frozen=True, tag="analytics.results.v1"):
         metrics: Name to value (``sharpe_ratio``, ``max_drawdown``, ...).
         missing: Name to the reason it has none.
         observations: Returns used.
+        benchmark: Symbol that ``alpha`` and ``beta`` are measured against.
     """
 
     portfolio_id: str
@@ -103,6 +104,8 @@ class PerformanceCalculated(Event, frozen=True, tag="analytics.results.v1"):
     missing: dict[str, str]
     observations: int
     period_start: int
+    benchmark: str = ""
+    is_synthetic: bool = False
 
 
 class VolatilityForecast(Event, frozen=True, tag="volatility.forecast.v1"):
@@ -113,3 +116,4 @@ class VolatilityForecast(Event, frozen=True, tag="volatility.forecast.v1"):
     horizon_days: int
     volatility: float
     observations: int
+    is_synthetic: bool = False

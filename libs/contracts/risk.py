@@ -197,6 +197,7 @@ class MarginCalculated(Event, frozen=True, tag="margin.status.v1"):
     margin_utilization: float | None
     state: Literal["ok", "warning", "critical", "emergency"]
     unpriced: list[str] = []
+    is_synthetic: bool = False
 
 
 class MarginAlertRaised(Event, frozen=True, tag="margin.alert.v1"):
@@ -208,3 +209,4 @@ class MarginAlertRaised(Event, frozen=True, tag="margin.alert.v1"):
     threshold: float
     action: str
     required_action_amount: Decimal
+    is_synthetic: bool = False

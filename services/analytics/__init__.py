@@ -1,0 +1,1 @@
+"""Performance of portfolios, quality of their execution, volatility of instruments."""
