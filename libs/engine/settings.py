@@ -140,13 +140,14 @@ class ProcessSettings(Settings):
         redis_url: Where the bus is; ``memory://`` is a bus that ends with the process.
         data_dir: Everything this process writes lies under it.
         clock_type: ``test`` starts at ``clock_start_time`` and moves only when told.
-        clock_start_time: UNIX nanoseconds; written as that or as ISO 8601.
+        clock_start_time: UNIX nanoseconds; written as that or as ISO 8601. A live clock has no use for it.
         seed: Of everything drawn at random.
         stream_prefix: Of all keys of this fleet; the braces keep them on one node of a Redis cluster.
         snapshot_seconds: Time between the snapshots of a host while anything changes.
     """
 
     model_config = engine_config("NAUTILUS_")
+    read_elsewhere = frozenset({"NAUTILUS_JWT_SECRET"})  # gateway and websocket check tokens with it
 
     mode: Literal["embedded", "process"] = "embedded"
     redis_url: SecretStr | None = Field(default=None, validation_alias=AliasChoices("REDIS_URL"))
@@ -162,8 +163,6 @@ class ProcessSettings(Settings):
     def _start_fits_clock(cls, start: int | None, info: ValidationInfo) -> int | None:
         if info.data.get("clock_type") == "test" and start is None:
             raise ValueError("must be set when NAUTILUS_CLOCK_TYPE=test; write UNIX nanoseconds or ISO 8601")
-        if info.data.get("clock_type") == "live" and start is not None:
-            raise ValueError("must be unset when NAUTILUS_CLOCK_TYPE=live; set NAUTILUS_CLOCK_TYPE=test or remove it")
         if start is not None and not 0 <= start < 2**64:
             raise ValueError(f"must lie in 0 .. 2**64 - 1 nanoseconds, was {start}")
         return start

@@ -27,11 +27,16 @@ class InputFact:
 
 @dataclass(frozen=True, slots=True)
 class TaskFact:
-    """One task of the process: ``running``, ``finished``, ``failed`` or ``cancelled``."""
+    """One task of the process: ``running``, ``finished``, ``failed`` or ``cancelled``.
+
+    Attributes:
+        max_silence_seconds: Past this age of its last progress a running task is stuck; None where it may rest.
+    """
 
     name: str
     state: str
     progress_age_seconds: float | None = None
+    max_silence_seconds: float | None = None
     error: str = ""
 
 
@@ -41,7 +46,6 @@ class UpstreamFact:
 
     engine: str
     age_seconds: float | None
-    seen: bool
 
 
 @dataclass(frozen=True, slots=True)
