@@ -25,34 +25,36 @@ class MovingDeviation:
         history: Returns to begin with, newest last; only the newest ``size`` count.
     """
 
-    __slots__ = ("_count", "_size", "_squares", "_total")
+    __slots__ = ("_count", "_denominator", "_size", "_squares", "_total")
 
     def __init__(self, size: int, history: Sequence[float] = ()) -> None:
+        window = [_whole(value) for value in history[-size:]]
         self._size = size
-        self._count = 0
-        self._total = 0
-        self._squares = 0
-        for value in history[-size:]:
-            self._count += 1
-            self._add(value, 1)
+        self._count = len(window)
+        self._total = sum(window)
+        self._squares = sum(value * value for value in window)
+        self._denominator = size * (size - 1) * _SQUARE
 
     def push(self, returns: list[float]) -> None:
         """Take the newest of ``returns``, dropping the one that leaves the window (``returns`` must still hold it)."""
-        self._add(returns[-1], 1)
-        if self._count == self._size:
-            self._add(returns[-1 - self._size], -1)
-        else:
+        newest = _whole(returns[-1])
+        self._total += newest
+        self._squares += newest * newest
+        if self._count < self._size:
             self._count += 1
-
-    def _add(self, value: float, sign: int) -> None:
-        whole = int(value * _SCALE)  # scaling by a power of two is exact; int() drops less than 2^-60
-        self._total += sign * whole
-        self._squares += sign * whole * whole
+            return
+        oldest = _whole(returns[-1 - self._size])
+        self._total -= oldest
+        self._squares -= oldest * oldest
 
     def volatility(self) -> float | None:
-        """Annualised sample deviation, None until the window is full; its only rounding is the last one."""
-        size = self._size
-        if self._count < size:
+        """Annualised sample deviation, None until the window is full; only the quotient and its root are rounded."""
+        if self._count < self._size:
             return None
-        spread = size * self._squares - self._total * self._total
-        return sqrt(DAYS_PER_YEAR * spread / (size * (size - 1) * _SQUARE))
+        spread = self._size * self._squares - self._total * self._total
+        return sqrt(DAYS_PER_YEAR * spread / self._denominator)
+
+
+def _whole(value: float) -> int:
+    # Scaling by a power of two is exact; int() drops less than 2^-60.
+    return int(value * _SCALE)
