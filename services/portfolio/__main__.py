@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from libs.engine.component import Component
 from libs.engine.run import run_components
+
+from libs.engine.component import Component
 from services.portfolio.api import router
 from services.portfolio.engine import PortfolioEngine
 from services.portfolio.metrics import register_metrics

@@ -8,8 +8,10 @@ whatever order fills and prices arrive.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from libs.clock import Clock
 from libs.contracts import topics
@@ -27,17 +29,16 @@ from libs.contracts.portfolio import (
     CashMoved,
     CreatePortfolio,
     PortfolioCreated,
-    PositionUpdated,
     RecordCashFlow,
 )
 from libs.engine.engine import Outbox
 from libs.messagebus.topic import Route, on
 from services.portfolio.accounts import check_cash_flow, check_new_portfolio, open_portfolio
-from services.portfolio.amounts import EXACT, text
+from services.portfolio.amounts import text
 from services.portfolio.history import record_point
 from services.portfolio.identifiers import SeenIds
 from services.portfolio.instruments import check_currencies, instrument_of
-from services.portfolio.ledger import book_cash_flow, book_fill, check_fill
+from services.portfolio.ledger import book_cash_flow, book_fill, check_fill, position_after
 from services.portfolio.prices import middle, store_mark
 from services.portfolio.settings import PortfolioSettings
 from services.portfolio.state import EquityPoint, Instrument, PortfolioState, Position
@@ -51,7 +52,7 @@ class PortfolioEngine:
     """The ledger of every portfolio."""
 
     name = "portfolio"
-    state_type = PortfolioState
+    state_type: type[msgspec.Struct] = PortfolioState
 
     def __init__(self, clock: Clock, outbox: Outbox, settings: PortfolioSettings) -> None:
         self._clock = clock
@@ -198,23 +199,7 @@ class PortfolioEngine:
             position = portfolio.positions[fill.symbol] = Position(fill.symbol, instrument.multiplier)
         book_fill(portfolio, position, fill)
         self._state.fills_booked += 1
-        with localcontext(EXACT):
-            unrealized = position.quantity * fill.last_price * position.multiplier - position.cost_basis
-        self._outbox.publish(
-            PositionUpdated(
-                fill.ts_event,
-                fill.portfolio_id,
-                fill.symbol,
-                position.quantity,
-                position.average_price,
-                position.realized_pnl,
-                position.fees,
-                fill.last_price,
-                unrealized,
-                fill.strategy_id,
-                fill.fill_id,
-            )
-        )
+        self._outbox.publish(position_after(fill, position))
 
     # -- commands -----------------------------------------------------------------------------------
 
@@ -238,7 +223,7 @@ class PortfolioEngine:
             )
         )
         self._outbox.reply(
-            {"portfolio_id": portfolio.portfolio_id, "amount": str(amount), "balance": str(portfolio.cash)}
+            {"portfolio_id": portfolio.portfolio_id, "amount": text(amount), "balance": text(portfolio.cash)}
         )
 
     def _open(self, portfolio_id: str, name: str, base_currency: str, cash: Decimal) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from decimal import Decimal, localcontext
 
 from libs.contracts.orders import OrderFilled
+from libs.contracts.portfolio import PositionUpdated
 from services.portfolio.amounts import EXACT, ZERO, checked_amount, ratio, share
 from services.portfolio.state import Portfolio, Position
 
@@ -58,6 +59,25 @@ def book_fill(portfolio: Portfolio, position: Position, fill: OrderFilled) -> No
     position.realized_pnl, position.fees = realized, fees
     position.last_fill_price, position.last_fill_ts = fill.last_price, fill.ts_event
     portfolio.cash = cash
+
+
+def position_after(fill: OrderFilled, position: Position) -> PositionUpdated:
+    """What a booked fill made of its position, valued at the fill's own price."""
+    with localcontext(EXACT):
+        unrealized = position.quantity * fill.last_price * position.multiplier - position.cost_basis
+    return PositionUpdated(
+        fill.ts_event,
+        fill.portfolio_id,
+        fill.symbol,
+        position.quantity,
+        position.average_price,
+        position.realized_pnl,
+        position.fees,
+        fill.last_price,
+        unrealized,
+        fill.strategy_id,
+        fill.fill_id,
+    )
 
 
 def book_cash_flow(portfolio: Portfolio, kind: str, amount: Decimal) -> None:

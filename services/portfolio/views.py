@@ -46,7 +46,7 @@ def portfolio_view(engine: PortfolioEngine, portfolio: Portfolio) -> dict[str, A
     view["as_of"] = None if taken is None else _moment(taken.ts_event)
     view["age_seconds"] = None if taken is None else _age(engine, taken.ts_event)
     view["is_synthetic"] = None if taken is None else taken.is_synthetic
-    view["reasons"] = {field: _NOT_VALUED for field in (*_MONEY, "is_synthetic")} if taken is None else {}
+    view["reasons"] = dict.fromkeys((*_MONEY, "is_synthetic"), _NOT_VALUED) if taken is None else {}
     return view
 
 
