@@ -144,10 +144,11 @@ class ProcessSettings(Settings):
         seed: Of everything drawn at random.
         stream_prefix: Of all keys of this fleet; the braces keep them on one node of a Redis cluster.
         snapshot_seconds: Time between the snapshots of a host while anything changes.
+        auth: ``on`` = writes need a token, ``strict`` = reads too, ``off`` = nothing does (loopback only).
+        jwt_secret: What tokens are signed with, equal in all processes of a fleet; unset = a file under ``data_dir``.
     """
 
     model_config = engine_config("NAUTILUS_")
-    read_elsewhere = frozenset({"NAUTILUS_JWT_SECRET"})  # gateway and websocket check tokens with it
 
     mode: Literal["embedded", "process"] = "embedded"
     redis_url: SecretStr | None = Field(default=None, validation_alias=AliasChoices("REDIS_URL"))
@@ -157,6 +158,8 @@ class ProcessSettings(Settings):
     seed: int = Field(default=42, ge=0, lt=2**63)
     stream_prefix: str = Field(default="{nautilus}", min_length=1)
     snapshot_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    auth: Literal["on", "strict", "off"] = "on"
+    jwt_secret: SecretStr | None = Field(default=None, min_length=32)
 
     @field_validator("clock_start_time")
     @classmethod
