@@ -17,6 +17,7 @@ from libs.finance.performance import (
     Period,
     annual_return,
     as_returns,
+    compound_rate,
     periods_per_year,
     ratio,
     sample_deviation,
@@ -72,8 +73,12 @@ def alpha(
 
 
 def compounded(mean: float, power: float) -> float:
-    """``(1 + mean) ** power - 1``; NaN where the mean period loses more than everything."""
-    return math.nan if mean <= -1 else math.expm1(power * math.log1p(mean))
+    """``(1 + mean) ** power - 1``; infinite where a float cannot hold it.
+
+    NaN where the mean period loses more than everything: an even power of a negative number would look like a gain,
+    which is the one place where this departs from empyrical.
+    """
+    return compound_rate(1.0 + mean, power)
 
 
 def excess_sharpe(returns: npt.ArrayLike, factor_returns: npt.ArrayLike) -> float:

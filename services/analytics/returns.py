@@ -75,10 +75,12 @@ class ReturnSeries(msgspec.Struct):
         if ts // DAY_NS != self.ts_last // DAY_NS:
             self._settle()
         base, before = self.equity + (net_flows - self.net_flows), self.ts_last
+        # Who takes out more than was there took what was earned since: the old equity is what earned it.
+        capital = base if base > 0 else self.equity
         self._remember(ts, equity, net_flows, benchmark)
-        if base <= 0:
+        if capital <= 0:
             return True  # nothing was invested, so nothing was earned or lost
-        step = float((equity - base) / base)
+        step = float((equity - base) / capital)
         if step <= -1.0:
             moment = datetime.fromtimestamp(ts // 1_000_000_000, UTC).isoformat()
             self.problem = f"equity was {equity} on {moment}: after a total loss no return is defined"
