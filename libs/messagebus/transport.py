@@ -14,12 +14,20 @@ from libs.messagebus.codec import MAX_ENTRY_BYTES
 from libs.messagebus.errors import EntryTooLargeError
 
 START = "0-0"
+LAST = f"{2**64 - 1}-{2**64 - 1}"
+"""An entry id past every real one, as the end of a range."""
 
 
 def entry_order(entry_id: str) -> tuple[int, int]:
     """The pair of integers that orders entry ids within a stream."""
     first, _, second = entry_id.partition("-")
     return int(first), int(second or 0)
+
+
+def entry_before(entry_id: str) -> str:
+    """The largest id below this one: reading after it finds the entry itself first."""
+    first, second = entry_order(entry_id)
+    return f"{first}-{second - 1}" if second else f"{first - 1}-{2**64 - 1}"
 
 
 class Entry(NamedTuple):
