@@ -42,6 +42,7 @@ class ExposureCalculated(Event, frozen=True, tag="risk.exposure.v1"):
     """Exposures of a portfolio; money in the base currency, ratios as fractions of equity.
 
     Attributes:
+        long, short: Sums of either side, both positive; ``long + short = gross``, ``long - short = net``.
         leverage: Gross over equity; None without positive equity.
         concentration: Largest position over gross; None without positions.
         drawdown: Below the highest equity, deposits and withdrawals taken out; None without a positive peak.
