@@ -84,10 +84,14 @@ class Simulation:
 
     def send(self, command: Event) -> None:
         """Put a command into its inbox and run until the fleet is quiet."""
+        self.post(command)
+        self.drain()
+
+    def post(self, command: Event) -> None:
+        """Put a command into its inbox."""
         batch = RecordBatch("source", next(self._sequence), self.start_ns, [command])
         stream = REGISTRY.topic_of(command).stream
         self.transport.append_nowait("source", batch.sequence, 1, [Output(stream, CODEC.encode(batch))])
-        self.drain()
 
     def drain(self) -> None:
         """Serve members until no one has anything to read, then let the observer see what was published."""

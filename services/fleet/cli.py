@@ -1,0 +1,88 @@
+"""The ``nautilus`` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from libs.version import CODE_VERSION
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Nautilus: a trading fleet that can be killed at any moment with nothing lost or doubled.",
+)
+
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+
+
+@app.command()
+def up(
+    speed: Annotated[float | None, typer.Option(help="Replayed timestamps a second, 0 = as fast as it goes.")] = None,
+    free: Annotated[bool, typer.Option("--free", help="Run free instead of in lockstep.")] = False,
+) -> None:
+    """Start the whole fleet in this process, replaying real market data and trading on paper."""
+    from services.fleet.embedded import run_embedded
+
+    raise SystemExit(run_embedded(speed=speed, free=free))
+
+
+@app.command()
+def simulate(
+    first: Annotated[Day, typer.Option("--from", help="First day.")] = None,
+    last: Annotated[Day, typer.Option("--to", help="Last day, included.")] = None,
+    schedule_seed: Annotated[int | None, typer.Option(help="Serve engines in random order with this seed.")] = None,
+    output: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
+) -> None:
+    """Run the whole fleet on the memory transport under a test clock, as fast as it goes."""
+    from libs.engine.errors import SettingsError
+    from services.fleet.simulate import simulate as run
+    from services.fleet.terminal import SimulationProgress, plain_report, print_report
+    from services.marketdata.errors import DatasetError
+    from services.marketdata.settings import MarketDataSettings
+
+    chosen: dict[str, date] = {}
+    if first is not None:
+        chosen["start_date"] = first.date()
+    if last is not None:
+        chosen["end_date"] = last.date() + timedelta(days=1)
+    try:
+        settings = MarketDataSettings(**chosen)
+        with SimulationProgress() as progress:
+            result = run(settings, schedule_seed=schedule_seed, on_step=progress.on_step)
+    except (SettingsError, DatasetError) as error:
+        print(f"nautilus simulate: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    print_report(result)
+    if output is not None:
+        output.write_text(json.dumps(plain_report(result), indent=2) + "\n")
+    if result.dead:
+        print(f"nautilus simulate: {len(result.dead)} events could not be handled: {result.dead[0]}", file=sys.stderr)
+        raise SystemExit(1)
+
+
+@app.command()
+def status(
+    gateway: Annotated[str, typer.Option(help="Where the gateway is.")] = "http://127.0.0.1:8001",
+) -> None:
+    """Say what is alive, from the gateway's fleet view."""
+    from services.fleet.terminal import print_status
+
+    raise SystemExit(print_status(gateway))
+
+
+@app.command()
+def version() -> None:
+    """Print the version of the code."""
+    print(CODE_VERSION)
+
+
+def main() -> None:
+    """Entry point of the ``nautilus`` script."""
+    app()
