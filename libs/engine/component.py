@@ -5,8 +5,8 @@ Each ``services/<engine>/__main__.py`` has ``components(settings=None) -> list[C
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from libs.clock import Clock
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from libs.engine.commands import Commands
-    from libs.engine.settings import ProcessSettings
+    from libs.engine.settings import EngineSettings, ProcessSettings
     from libs.messagebus.publisher import Publisher
     from libs.messagebus.transport import Transport
 
@@ -61,6 +61,10 @@ class Component:
         router: The engine's own routes: reads from state, writes as commands.
         adapters: Builds its adapters.
         metrics: Registers a collector of the engine's own metrics, read from its state at scrape time.
+        settings: The engine's settings: its host and log level are used, all of it is shown (masked) by ``/status``.
+            None takes the class that this process has imported for the engine's prefix, from the environment.
+        max_input_age_seconds: By topic name, the silence past which an input counts as stale; a topic not named may
+            be silent for ever.
     """
 
     name: str
@@ -69,3 +73,5 @@ class Component:
     router: Callable[[Any, Commands], APIRouter] | None = None
     adapters: Callable[[AdapterContext], Sequence[Adapter]] | None = None
     metrics: Callable[[Any, CollectorRegistry], None] | None = None
+    settings: EngineSettings | None = None
+    max_input_age_seconds: Mapping[str, float] = field(default_factory=dict)

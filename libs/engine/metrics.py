@@ -1,7 +1,7 @@
 """Every metric a host has, whatever its engine; an engine adds its own in ``services/<engine>/metrics.py``.
 
 What happens often (batches, commits) is counted as it happens, here in :class:`HostMetrics`. What has a present
-value (lag, ages, health) is read from the host at scrape time by :class:`VitalsCollector`, so a scrape never shows
+value (lag, ages, health) is read from the host at scrape time (:func:`export_vitals`), so a scrape never shows
 a number older than itself.
 """
 
@@ -103,45 +103,70 @@ class HostMetrics:
 
 
 class VitalsCollector(Collector):
-    """Present values of one host, read when Prometheus asks.
+    """Present values of the hosts that share a registry, read when Prometheus asks."""
 
-    Args:
-        engine: Value of the label ``engine``.
-        vitals: Reads them.
-        is_healthy: Whether ``/health`` answers 200 at that moment.
-    """
+    def __init__(self) -> None:
+        self._hosts: list[tuple[str, Callable[[], Vitals], Callable[[Vitals], bool]]] = []
 
-    def __init__(self, engine: str, vitals: Callable[[], Vitals], is_healthy: Callable[[Vitals], bool]) -> None:
-        self._engine = engine
-        self._vitals = vitals
-        self._is_healthy = is_healthy
+    def add(self, engine: str, vitals: Callable[[], Vitals], is_healthy: Callable[[Vitals], bool]) -> None:
+        """Export another host under the label ``engine``."""
+        self._hosts.append((engine, vitals, is_healthy))
 
     def collect(self) -> Iterable[Metric]:
-        """One sample of each gauge; a value that does not exist (no snapshot yet) has no sample."""
-        vitals = self._vitals()
-        for name, text, value in (
-            ("engine_health_status", "1 when all is well, else 0", float(self._is_healthy(vitals))),
-            ("engine_epoch", "Fencing epoch; rises by one with each start", float(vitals.epoch)),
-            ("engine_uptime_seconds", "Time since this process started the engine", vitals.uptime_seconds),
-            ("halted", "1 while all trading is halted", float(vitals.halted)),
-            ("bus_lag_events", "Entries waiting to be handled", float(vitals.lag_entries)),
-            ("bus_lag_seconds", "Time since everything published by then had been handled", vitals.lag_seconds),
-            ("bus_answer_age_seconds", "Time since the bus last answered", vitals.bus_age_seconds),
-            ("progress_age_seconds", "Time since the last commit or idle moment", vitals.progress_age_seconds),
-            ("snapshot_age_seconds", "Age of the newest snapshot", vitals.snapshot_age_seconds),
-            ("event_loop_lag_seconds", "Worst lateness of the event loop in the last 10 s", vitals.loop_lag_seconds),
-        ):
-            family = GaugeMetricFamily(f"nautilus_{name}", text, labels=("engine",))
-            if value is not None:
-                family.add_metric((self._engine,), value)
-            yield family
+        """One sample of each gauge and host; a value that does not exist (no snapshot yet) has no sample."""
+        families = {
+            name: GaugeMetricFamily(f"nautilus_{name}", text, labels=("engine",)) for name, text in _GAUGES.items()
+        }
         ages = GaugeMetricFamily(
             "nautilus_input_age_seconds", "Time since the last event of an input", labels=("engine", "topic")
         )
-        for source in vitals.inputs:
-            if source.age_seconds is not None:
-                ages.add_metric((self._engine, source.topic), source.age_seconds)
-        yield ages
+        for engine, read, is_healthy in self._hosts:
+            vitals = read()
+            for name, value in {
+                "engine_health_status": float(is_healthy(vitals)),
+                "engine_epoch": float(vitals.epoch),
+                "engine_uptime_seconds": vitals.uptime_seconds,
+                "halted": float(vitals.halted),
+                "bus_lag_events": float(vitals.lag_entries),
+                "bus_lag_seconds": vitals.lag_seconds,
+                "bus_answer_age_seconds": vitals.bus_age_seconds,
+                "progress_age_seconds": vitals.progress_age_seconds,
+                "snapshot_age_seconds": vitals.snapshot_age_seconds,
+                "event_loop_lag_seconds": vitals.loop_lag_seconds,
+            }.items():
+                if value is not None:
+                    families[name].add_metric((engine,), value)
+            for source in vitals.inputs:
+                if source.age_seconds is not None:
+                    ages.add_metric((engine, source.topic), source.age_seconds)
+        return [*families.values(), ages]
+
+
+_GAUGES = {
+    "engine_health_status": "1 when all is well, else 0",
+    "engine_epoch": "Fencing epoch; rises by one with each start",
+    "engine_uptime_seconds": "Time since this process started the engine",
+    "halted": "1 while all trading is halted",
+    "bus_lag_events": "Entries waiting to be handled, as far as they were read",
+    "bus_lag_seconds": "Time for which entries of a certain moment have not all been handled",
+    "bus_answer_age_seconds": "Time since the bus last answered",
+    "progress_age_seconds": "Time since the last commit or idle moment",
+    "snapshot_age_seconds": "Age of the newest snapshot",
+    "event_loop_lag_seconds": "Worst lateness of the event loop in the last 10 s",
+}
+
+_COLLECTORS: WeakKeyDictionary[CollectorRegistry, VitalsCollector] = WeakKeyDictionary()
+
+
+def export_vitals(
+    registry: CollectorRegistry, engine: str, vitals: Callable[[], Vitals], is_healthy: Callable[[Vitals], bool]
+) -> None:
+    """Let ``registry`` show the present values of a host; hosts that share one share the metric families."""
+    collector = _COLLECTORS.get(registry)
+    if collector is None:
+        collector = _COLLECTORS[registry] = VitalsCollector()
+        registry.register(collector)
+    collector.add(engine, vitals, is_healthy)
 
 
 class HttpMetrics:

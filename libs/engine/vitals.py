@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from libs.contracts.system import EngineState
 
@@ -16,6 +15,7 @@ class InputFact:
         last_event_ns: Wall clock of its last arrival, UNIX nanoseconds; None before the first.
         age_seconds: Since then.
         max_age_seconds: Past it the input is stale, which is a fault; None where silence is normal.
+        lag_entries: 0 when everything of its stream has been handled, None when some has not (nobody counts it).
     """
 
     topic: str
@@ -23,6 +23,7 @@ class InputFact:
     age_seconds: float | None
     count: int
     max_age_seconds: float | None = None
+    lag_entries: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class Change:
     Attributes:
         at_ns: Wall clock, UNIX nanoseconds.
         event_id: Id of the event that tells the fleet.
+        snapshot_number: Commit the snapshot stands at, where one was asked for.
     """
 
     previous_state: str
@@ -117,4 +119,4 @@ class Change:
     reason: str
     at_ns: int
     event_id: str
-    extra: tuple[tuple[str, Any], ...] = ()
+    snapshot_number: int | None = None
