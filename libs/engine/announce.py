@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
 
 from libs.contracts.system import EngineState, EngineStateChanged
 from libs.engine.errors import CommandRefused
+from libs.engine.health import HostView
 from libs.engine.parts import ProcessParts
 from libs.engine.vitals import Change
+from libs.messagebus.errors import BufferFullError, PublisherClosedError
 
 _SECONDS = 5.0
+_SAMPLE_SECONDS = 0.5
 
 
 async def announce(
@@ -39,3 +46,33 @@ async def announce(
             "nothing needs to be done twice; the news follow when the bus is back",
         ) from None
     return Change(previous, state, actor, reason, now, event_id, snapshot_number)
+
+
+class StateMonitor:
+    """Looks at every member twice a second: its reading notes progress, and changes nobody asked for are told."""
+
+    name = "state_monitor"
+
+    def __init__(self, parts: ProcessParts, views: Sequence[HostView]) -> None:
+        self._parts = parts
+        self._views = list(views)
+        self._states: dict[str, EngineState] = {}
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self.tell()
+            await asyncio.sleep(_SAMPLE_SECONDS)
+
+    def tell(self) -> None:
+        """Publish what changed since the last look."""
+        for view in self._views:
+            state = view.vitals().state
+            previous = self._states.get(view.name, "starting")
+            self._states[view.name] = state
+            if state == previous or "paused" in (state, previous):
+                continue  # who pauses or resumes tells the fleet himself
+            structlog.get_logger("host").info("state_changed", engine=view.name, state=state, previous_state=previous)
+            now = self._parts.clock.timestamp_ns()
+            with suppress(BufferFullError, PublisherClosedError):
+                self._parts.publisher.publish(EngineStateChanged(now, view.name, state, previous, "host", ""))

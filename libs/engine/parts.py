@@ -29,7 +29,7 @@ class TaskHandle:
     owner: str
     name: str
     max_silence_seconds: float | None = None
-    task: asyncio.Task[Any] | None = None
+    task: asyncio.Task[None] | None = None
     progress_ns: int = 0
 
     def progress(self) -> None:
@@ -63,11 +63,11 @@ class TaskBook:
         name: str,
         work: Coroutine[Any, Any, None],
         max_silence_seconds: float | None = None,
-    ) -> TaskHandle:
+    ) -> asyncio.Task[None]:
         """Run ``work`` as a task of ``group`` under ``name``, unique in the process."""
         handle = self.handles.setdefault(name, TaskHandle(owner, name, max_silence_seconds))
         handle.task = group.create_task(work, name=name)
-        return handle
+        return handle.task
 
     def expect(self, owner: str, name: str, max_silence_seconds: float | None = None) -> TaskHandle:
         """A handle for a task that is started later, so that it can be told where to report progress."""

@@ -1,0 +1,107 @@
+"""The process root of ``python -m services.<engine>``: environment in, exit code out."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import structlog
+
+from libs.clock import LiveClock
+from libs.engine.assembly import settings_of
+from libs.engine.component import Component
+from libs.engine.errors import EngineError, SettingsError
+from libs.engine.logging import configure_logging
+from libs.engine.process import Process
+from libs.engine.settings import BusSettings, ProcessSettings
+from libs.engine.tailing import TailService
+from libs.messagebus.memory import MemoryTransport
+from libs.messagebus.redis.transport import RedisTransport
+from libs.messagebus.transport import Transport
+
+#: Exit codes: a setting or a port is wrong; something died while running.
+EXIT_MISCONFIGURED = 2
+EXIT_FAILED = 1
+
+
+def run_components(
+    components: Sequence[Component] | Callable[[], Sequence[Component]], services: Sequence[TailService] = ()
+) -> NoReturn:
+    """Run until SIGTERM or SIGINT, then end the process: 0 after an orderly end, else 1, or 2 for wrong settings.
+
+    Args:
+        components: What to run, or what makes it (so that a mistake in its settings is told like all others).
+        services: Services without an engine.
+    """
+    try:
+        chosen = list(components() if callable(components) else components)
+        settings, bus = ProcessSettings(), BusSettings()
+        transport = make_transport(settings)
+        names = [component.name for component in chosen] + [service.name for service in services]
+        levels = [found.log_level for found in (settings_of(component) for component in chosen) if found]
+        levels += [service.settings.log_level for service in services]
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(EXIT_MISCONFIGURED)
+    clock = LiveClock()
+    configure_logging(clock, engine=names[0] if len(names) == 1 else "", level=levels[0] if levels else "info")
+    process = Process(chosen, settings, transport, clock, services=services, bus=bus)
+    sys.exit(run_process(process))
+
+
+def run_process(process: Process) -> int:
+    """Run ``process`` in an event loop of its own, with signals; returns the exit code.
+
+    The first SIGTERM or SIGINT begins an orderly end, a second one ends at once (nothing committed is lost).
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_run(process))
+
+
+async def _run(process: Process) -> int:
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        process.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+    try:
+        await process.run()
+    except EngineError as error:
+        structlog.get_logger("process").critical("process_failed", error=str(error))
+        return EXIT_FAILED
+    return 0
+
+
+def make_transport(settings: ProcessSettings) -> Transport:
+    """The bus that ``REDIS_URL`` names.
+
+    Raises:
+        SettingsError: If it is unset or malformed.
+    """
+    if settings.redis_url is None:
+        raise SettingsError(
+            "REDIS_URL must be set to run one engine alone, was unset; write e.g. REDIS_URL=redis://127.0.0.1:6379/0, "
+            "or start the whole fleet with its own Redis: nautilus up"
+        )
+    url = settings.redis_url.get_secret_value()
+    if url.startswith("memory:"):
+        return MemoryTransport()
+    try:
+        return RedisTransport(url, settings.stream_prefix)
+    except ValueError as error:
+        raise SettingsError(f"REDIS_URL: {error}") from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
