@@ -1,0 +1,1 @@
+"""Marketdata: where every price of the fleet enters, and what gives the fleet its time."""
