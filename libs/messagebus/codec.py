@@ -21,6 +21,9 @@ from libs.messagebus.topic import Event, Topic
 #: Entries above this are refused on both sides: 512 events of market data are about 50 kB.
 MAX_ENTRY_BYTES = 8 * 1024 * 1024
 
+#: What msgspec raises for bytes it cannot take; text that is no UTF-8 is a ValueError there, not a MsgspecError.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 @dataclass(frozen=True, slots=True)
 class BadEvent:
@@ -85,8 +88,9 @@ class Codec:
             )
         try:
             typed: Any = self._batch.decode(data)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNREADABLE as error:
             raise DecodeError(f"entry is no record batch of this registry: {error}") from error
+        _check_lengths(typed)
         return RecordBatch(
             typed.producer, typed.sequence, typed.ts_publish, typed.events, typed.inputs, typed.causes, typed.roots
         )
@@ -99,14 +103,15 @@ class Codec:
         """
         try:
             raw = self._raw.decode(data)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNREADABLE as error:
             raise DecodeError(f"entry is no record batch: {error}") from error
+        _check_lengths(raw)
         events: list[Event | None] = []
         bad: list[BadEvent] = []
         for index, payload in enumerate(raw.events):
             try:
                 events.append(self._event.decode(payload))
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except UNREADABLE as error:
                 events.append(None)
                 bad.append(BadEvent(index, bytes(payload), str(error)))
         batch = RecordBatch(raw.producer, raw.sequence, raw.ts_publish, events, raw.inputs, raw.causes, raw.roots)
@@ -125,5 +130,12 @@ class Codec:
         try:
             event: Event = self._event.decode(data)
             return event
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNREADABLE as error:
             raise DecodeError(f"bytes are no event of this registry: {error}") from error
+
+
+def _check_lengths(batch: Any) -> None:
+    """Refuse causes and roots that do not match the events; looking one up would fail later, inside a host."""
+    for name, values in (("causes", batch.causes), ("roots", batch.roots)):
+        if values and len(values) != len(batch.events):
+            raise DecodeError(f"entry must carry {len(batch.events)} {name} or none, was {len(values)}")

@@ -79,7 +79,8 @@ class TailReader:
         self._transport = transport
         self._codec = codec
         self._names = {topic.event: topic.name for topic in wanted}
-        self._streams = sorted({topic.stream for topic in wanted})
+        # Most urgent first: a read returns streams in the order it names them.
+        self._streams = [stream for _, stream in sorted({(topic.priority, topic.stream) for topic in wanted})]
         self._given = dict(positions or {})
         self._from_start = from_start
         self._sleep = sleep
