@@ -42,16 +42,19 @@ class RedisAddress:
         Raises:
             ValueError: If the URL is malformed; the text shows no part that may hold a secret.
         """
+        malformed = ValueError(
+            "Redis URL must be scheme://[[user]:password@]host[:port][/database], was something else; "
+            "percent-encode special characters of the password"
+        )
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            # The port or the host did not parse: most often a '/', '#' or '@' of the password that is not encoded.
-            # `from None`, because the original error quotes the URL.
-            raise ValueError(
-                "Redis URL must be scheme://[[user]:password@]host[:port][/database], was something else; "
-                "percent-encode special characters of the password"
-            ) from None
+            raise malformed from None  # the original error quotes the URL
+        # A '#', '/' or '?' of the password that is not encoded cuts the URL in the wrong place, and a piece of the
+        # password becomes the host, which errors show.
+        if parts.fragment or "#" in url or any(letter.isspace() for letter in parts.netloc):
+            raise malformed
         if parts.scheme not in _SCHEMES:
             raise ValueError("Redis URL must start with redis://, rediss:// or unix://, was another scheme or none")
         options = dict(parse_qsl(parts.query, keep_blank_values=True))

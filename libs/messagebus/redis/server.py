@@ -21,6 +21,7 @@ import signal
 import subprocess
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
 import msgspec
 
@@ -92,7 +93,7 @@ class EmbeddedRedis:
     @property
     def url(self) -> str:
         """URL of the running server; it holds the password, if there is one."""
-        login = f":{self._password}@" if self._password else ""
+        login = f":{quote(self._password, safe='')}@" if self._password else ""
         return f"redis://{login}127.0.0.1:{self.port}/0"
 
     def __repr__(self) -> str:
