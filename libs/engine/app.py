@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Response
@@ -10,6 +11,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from libs.clock import Clock
+from libs.engine.auth import AuthMiddleware, Guard
 from libs.engine.control import control_router
 from libs.engine.halts import HaltDesk
 from libs.engine.health import LIMITS, HealthLimits, HostView, checks_of, is_healthy, reasons_of, status_of, waiting_for
@@ -31,6 +33,7 @@ def create_app(
     settings_view: Mapping[str, Any],
     live_clock: Clock,
     desk: HaltDesk,
+    guard: Guard,
     clock_type: str = "live",
     limits: HealthLimits = LIMITS,
     body_limits: Mapping[str, int] | None = None,
@@ -45,12 +48,14 @@ def create_app(
         settings_view: Settings in force, secrets masked.
         live_clock: Stamps answers.
         desk: Halts trading.
+        guard: Decides who may do what.
         clock_type: ``live`` or ``test``, as ``/status`` tells.
         limits: Of the health rules.
         body_limits: Bytes by path where 1 MiB is too little.
     """
     export_vitals(registry, host.name, host.vitals, lambda vitals: is_healthy(vitals, limits))
     app = FastAPI(title=title, version=CODE_VERSION, docs_url=None, redoc_url=None)
+    app.add_middleware(AuthMiddleware, guard=guard)  # what is added last is passed first: the edge, then the door
     install_problem_handlers(app, HttpMetrics(registry, host.name), body_limits)
     app.include_router(_health_router(host, limits))
     app.include_router(_status_router(host, settings_view, live_clock, clock_type, limits))
@@ -129,12 +134,7 @@ def _status_router(
                     for task in vitals.tasks
                 ],
                 "dead_letters": vitals.dead_letters,
-                "halts": plain(
-                    [
-                        {"scope": halt.scope, "target": halt.target, "reason": halt.reason, "actor": halt.actor}
-                        for halt in vitals.halts
-                    ]
-                ),
+                "halts": [asdict(halt) for halt in vitals.halts],
                 "jobs": [],
                 "devices": [],
                 "clock": {"type": clock_type, "now_ns": now, "engine_ns": host.clock_ns()},

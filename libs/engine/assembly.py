@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from socket import socket
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from libs.contracts.system import HeartbeatSent
 from libs.engine.app import create_app
+from libs.engine.auth import Guard, make_guard
 from libs.engine.commands import Commands
 from libs.engine.component import Adapter, AdapterContext, Component
 from libs.engine.health import HealthLimits, HostView, is_healthy
@@ -24,6 +25,9 @@ from libs.engine.tailing import TailContext, TailHost, TailService
 from libs.engine.view import EngineView
 from libs.messagebus.topic import TopicRegistry
 from libs.version import CODE_VERSION
+
+#: Where a surface listens unless its settings say otherwise.
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(slots=True)
@@ -84,7 +88,8 @@ class Assembly:
             export_vitals(registry, component.name, view.vitals, lambda vitals: is_healthy(vitals, self.limits))
         else:
             routers = [component.router(host.engine, commands)] if component.router is not None else []
-            app = self._app(view, routers, registry, settings, {})
+            guard = make_guard(parts.settings, settings.host if settings else LOOPBACK, parts.clock)
+            app = self._app(view, routers, registry, settings, guard)
             self._serve(member, app, listener)
             self._registry = registry
         self.members.append(member)
@@ -97,17 +102,27 @@ class Assembly:
         work = service.make(TailContext(host, parts.transport, parts.publisher, parts.clock, parts.settings, registry))
         host.counters_of, host.faults_of = work.counters, work.faults
         member = Member(service.name, host, adapters=work.tasks)
-        app = self._app(host, work.routers, registry, service.settings, service.body_limits)
+        make = service.guard or (lambda process, clock: make_guard(process, service.settings.host, clock))
+        guard = make(parts.settings, parts.clock)
+        app = self._app(host, work.routers, registry, service.settings, guard, service.body_limits)
         self._serve(member, app, listener)
         self.members.append(member)
         return member
 
-    def _app(self, view, routers, registry, settings, body_limits) -> FastAPI:  # type: ignore[no-untyped-def]
+    def _app(
+        self,
+        view: HostView,
+        routers: Sequence[APIRouter],
+        registry: CollectorRegistry,
+        settings: EngineSettings | None,
+        guard: Guard,
+        body_limits: Mapping[str, int] | None = None,
+    ) -> FastAPI:
         parts = self.parts
         shown = [parts.settings, parts.bus, *([settings] if settings else [])]
         return create_app(
             view, title=f"Nautilus {view.name}", routers=routers, registry=registry,
-            settings_view=effective(*shown), live_clock=parts.clock, desk=parts.desk,
+            settings_view=effective(*shown), live_clock=parts.clock, desk=parts.desk, guard=guard,
             clock_type=parts.settings.clock_type, limits=self.limits, body_limits=body_limits,
         )  # fmt: skip
 
@@ -127,7 +142,7 @@ def open_ports(components: Sequence[Component], services: Sequence[TailService])
     for component in components:
         if component.port is not None:
             settings = settings_of(component)
-            wanted.append((component.name, settings.host if settings else "127.0.0.1", component.port))
+            wanted.append((component.name, settings.host if settings else LOOPBACK, component.port))
     wanted.extend((service.name, service.settings.host, service.settings.port) for service in services)
     opened: dict[str, socket] = {}
     try:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from libs.clock import Clock
 from libs.contracts.risk import HaltTrading, ResumeTrading
+from libs.engine.auth import actor_of
 from libs.engine.halts import HaltDesk
 from libs.engine.health import HostView
 from libs.engine.plain import iso
@@ -93,17 +94,17 @@ def control_router(host: HostView, desk: HaltDesk, clock: Clock) -> APIRouter:
     @router.post("/pause")
     async def pause(request: Request, body: ControlRequest) -> ControlAnswer:
         """Stop taking input after the present batch."""
-        return _answer(host, request, await host.pause(_actor(request), body.reason))
+        return _answer(host, request, await host.pause(actor_of(request), body.reason))
 
     @router.post("/snapshot")
     async def snapshot(request: Request, body: ControlRequest) -> ControlAnswer:
         """Store a snapshot; answers when it is stored."""
-        return _answer(host, request, await host.snapshot(_actor(request), body.reason))
+        return _answer(host, request, await host.snapshot(actor_of(request), body.reason))
 
     @router.post("/resume")
     async def resume(request: Request, body: ResumeRequest) -> ControlAnswer:
         """Go on after a pause; with ``confirm`` also lift a halt."""
-        actor = _actor(request)
+        actor = actor_of(request)
         change = await host.resume(actor, body.reason)
         if body.confirm:
             await desk.send(ResumeTrading(host.clock_ns(), body.scope, body.target, body.reason, actor))
@@ -112,7 +113,7 @@ def control_router(host: HostView, desk: HaltDesk, clock: Clock) -> APIRouter:
     @router.post("/halt")
     async def halt(request: Request, body: HaltRequest) -> HaltAnswer:
         """Halt trading; answers when risk has carried it out. It stays in force until a person lifts it."""
-        actor = _actor(request)
+        actor = actor_of(request)
         previous = "halted" if host.vitals().halted else "trading"
         event_id = await desk.send(
             HaltTrading(
@@ -127,11 +128,6 @@ def control_router(host: HostView, desk: HaltDesk, clock: Clock) -> APIRouter:
         )  # fmt: skip
 
     return router
-
-
-def _actor(request: Request) -> str:
-    """Who asks: nobody is authenticated here, so all that is known is from where."""
-    return f"unauthenticated@{request.client.host if request.client else 'unknown'}"
 
 
 def _answer(host: HostView, request: Request, change: Change) -> ControlAnswer:

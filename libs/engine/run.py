@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+import prometheus_client
 import structlog
 
 from libs.clock import LiveClock
@@ -46,6 +47,8 @@ def run_components(
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(EXIT_MISCONFIGURED)
+    # A second series for each counter, which nothing here reads.
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     clock = LiveClock()
     configure_logging(clock, engine=names[0] if len(names) == 1 else "", level=levels[0] if levels else "info")
     process = Process(chosen, settings, transport, clock, services=services, bus=bus)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
     from prometheus_client import CollectorRegistry
 
+    from libs.engine.auth import Guard
+
 
 class TailHost:
     """A :class:`~libs.engine.health.HostView` of a service without an engine.
@@ -144,6 +146,7 @@ class TailService:
     Attributes:
         make: Builds it, inside the running event loop.
         settings: Its settings; host, port and log level are used.
+        guard: Decides who may do what; by default as on an engine's surface.
         upstreams: Engines whose silence makes it degraded.
         body_limits: Bytes by path where 1 MiB is too little.
     """
@@ -151,5 +154,6 @@ class TailService:
     name: str
     make: Callable[[TailContext], TailWork]
     settings: EngineSettings
+    guard: Callable[[ProcessSettings, Clock], Guard] | None = None
     upstreams: Sequence[str] = ()
     body_limits: Mapping[str, int] = field(default_factory=dict)
