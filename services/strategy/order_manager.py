@@ -1,0 +1,237 @@
+"""The order manager: the order book of record, kept by the table of :mod:`services.strategy.order_states`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from libs.contracts.fleet import PAPER_VENUE
+from libs.contracts.orders import (
+    ExecutionReported,
+    OrderAccepted,
+    OrderCancelled,
+    OrderCancelRequested,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+    OrderState,
+    OrderSubmitted,
+)
+from libs.engine.engine import Outbox
+from services.strategy.gate import OrderRequest
+from services.strategy.order_states import TERMINAL, OrderEvent, event_of_report, next_state
+from services.strategy.state import OrderBookState, OrderRecord
+
+#: Terminal orders kept for reading and for executions that are still on their way.
+KEPT_CLOSED = 5_000
+
+
+class OrderManager:
+    """Places, cancels and follows orders.
+
+    A report is applied once: its id is remembered as long as its order is kept, and a report about an order that
+    is no longer kept (or never was) is refused, so forgetting old orders cannot book an execution twice.
+
+    Args:
+        book: The state it works on.
+        outbox: Where ``orders.*`` events go.
+    """
+
+    def __init__(self, book: OrderBookState, outbox: Outbox) -> None:
+        self._book = book
+        self._outbox = outbox
+        #: Orders that are not over, in the order they were placed: derived from the book.
+        self._working = {key: order for key, order in book.orders.items() if order.state not in TERMINAL}
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def get(self, client_order_id: str) -> OrderRecord | None:
+        """An order, as long as it is kept."""
+        return self._book.orders.get(client_order_id)
+
+    def all(self) -> list[OrderRecord]:
+        """Every order kept, in the order they were placed."""
+        return list(self._book.orders.values())
+
+    def working(self) -> Iterator[OrderRecord]:
+        """Orders that are not over, in the order they were placed."""
+        return iter(self._working.values())
+
+    @property
+    def working_count(self) -> int:
+        """How many orders are not over."""
+        return len(self._working)
+
+    # -- placing and cancelling -------------------------------------------------------------------
+
+    def next_id(self) -> str:
+        """A new client order id, a function of how many there were before: a replay gives the same."""
+        self._book.sequence += 1
+        return f"strategy-{self._book.sequence:08d}"
+
+    def submit(
+        self,
+        client_order_id: str,
+        request: OrderRequest,
+        *,
+        currency: str,
+        multiplier: Decimal,
+        reference_price: Decimal,
+        ts: int,
+    ) -> OrderRecord:
+        """Record an order that passed the gate and publish it; the commit that records it is what sends it."""
+        order = OrderRecord(
+            client_order_id=client_order_id,
+            portfolio_id=request.portfolio_id,
+            strategy_id=request.strategy_id,
+            symbol=request.symbol,
+            side=request.side,
+            order_type=request.order_type,
+            time_in_force=request.time_in_force,
+            quantity=request.quantity,
+            limit_price=request.limit_price,
+            stop_price=request.stop_price,
+            reduce_only=request.reduce_only,
+            venue=PAPER_VENUE,
+            currency=currency,
+            multiplier=multiplier,
+            reference_price=reference_price,
+            state="submitted",
+            ts_submitted=ts,
+            ts_updated=ts,
+        )
+        self._book.orders[client_order_id] = self._working[client_order_id] = order
+        self._book.submitted += 1
+        self._outbox.publish(
+            OrderSubmitted(
+                ts,
+                client_order_id,
+                order.portfolio_id,
+                order.strategy_id,
+                order.symbol,
+                order.side,
+                order.order_type,
+                order.time_in_force,
+                order.quantity,
+                order.limit_price,
+                order.stop_price,
+                order.reduce_only,
+                order.venue,
+                reference_price,
+                currency,
+            )
+        )
+        return order
+
+    def request_cancel(self, order: OrderRecord, reason: str, ts: int) -> bool:
+        """Ask the venue to cancel; False where the order is over or a cancel is on its way already."""
+        if next_state(order.state, "request_cancel") is None:
+            return False
+        order.state = "pending_cancel"
+        order.ts_updated = ts
+        self._outbox.publish(
+            OrderCancelRequested(ts, order.client_order_id, order.strategy_id, order.symbol, order.venue, reason)
+        )
+        return True
+
+    # -- what the venue says ----------------------------------------------------------------------
+
+    def apply(self, report: ExecutionReported) -> OrderFilled | None:
+        """Apply a venue's report; returns the fill it booked, if it did.
+
+        A duplicate, a report of an unknown order and one that is illegal in the order's state change nothing and
+        are counted in ``refused_reports``.
+        """
+        order = self._book.orders.get(report.client_order_id)
+        if order is None:
+            self._refuse("unknown-order")
+            return None
+        if report.report_id in order.reports:
+            self._refuse("duplicate")
+            return None
+        event = event_of_report(report, order.quantity, order.filled_quantity)
+        if event is None:
+            self._refuse("impossible-execution")
+            return None
+        after = next_state(order.state, event)
+        if after is None:
+            self._refuse(f"{report.report}-while-{order.state}")
+            return None
+        order.reports.append(report.report_id)
+        before = order.state
+        order.state = after
+        order.ts_updated = report.ts_event
+        order.venue_order_id = report.venue_order_id or order.venue_order_id
+        fill = self._book_fill(order, report) if report.report == "filled" else None
+        if fill is None:
+            self._publish_change(order, event, report)
+        if before not in TERMINAL and after in TERMINAL:
+            self._close(order)
+        elif before in TERMINAL and after != before:  # an execution that crossed the cancel completed it after all
+            self._book.ended[before] -= 1
+            self._count_end(after)
+        return fill
+
+    def _refuse(self, why: str) -> None:
+        refused = self._book.refused_reports
+        refused[why] = refused.get(why, 0) + 1
+
+    def _book_fill(self, order: OrderRecord, report: ExecutionReported) -> OrderFilled:
+        order.filled_quantity += report.last_quantity
+        order.filled_notional += report.last_quantity * report.last_price
+        order.commission += report.commission
+        slippage = report.last_price - report.reference_price if report.reference_price else Decimal(0)
+        if order.side == "sell":
+            slippage = -slippage
+        weight = report.last_quantity * order.multiplier
+        self._book.fills += 1
+        self._book.slippage_notional += slippage * weight
+        self._book.reference_notional += report.reference_price * weight
+        fill = OrderFilled(
+            report.ts_event,
+            order.client_order_id,
+            order.venue_order_id,
+            report.report_id,
+            order.portfolio_id,
+            order.strategy_id,
+            order.symbol,
+            order.side,
+            report.last_quantity,
+            report.last_price,
+            order.filled_quantity,
+            order.leaves_quantity,
+            report.commission,
+            slippage,
+            order.currency,
+            order.state,
+        )
+        self._outbox.publish(fill)
+        return fill
+
+    def _publish_change(self, order: OrderRecord, event: OrderEvent, report: ExecutionReported) -> None:
+        ts, key, strategy, symbol = report.ts_event, order.client_order_id, order.strategy_id, order.symbol
+        if event == "accept":
+            if order.state in TERMINAL:
+                return  # the acknowledgement was overtaken by the end; it tells nobody anything
+            self._outbox.publish(OrderAccepted(ts, key, order.venue_order_id, strategy, symbol))
+            return
+        if event in ("keep", "keep_partly_filled"):
+            return
+        order.reason = report.reason
+        if event == "reject":
+            self._outbox.publish(OrderRejected(ts, key, strategy, symbol, report.reason))
+        elif event == "cancel":
+            self._outbox.publish(OrderCancelled(ts, key, strategy, symbol, order.filled_quantity, report.reason))
+        else:
+            self._outbox.publish(OrderExpired(ts, key, strategy, symbol, order.filled_quantity, report.reason))
+
+    def _count_end(self, state: OrderState) -> None:
+        self._book.ended[state] = self._book.ended.get(state, 0) + 1
+
+    def _close(self, order: OrderRecord) -> None:
+        book = self._book
+        del self._working[order.client_order_id]
+        self._count_end(order.state)
+        book.closed.append(order.client_order_id)
+        if len(book.closed) > KEPT_CLOSED:
+            del book.orders[book.closed.pop(0)]
