@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
@@ -31,6 +31,7 @@ class Committer:
         last_hash: Output hash of the last commit.
         last_progress_ns: Monotonic time of the last commit or idle moment.
         answered_ns: Monotonic time the transport last answered, 0 = never.
+        caught_up: Whether it once had committed past everything a probe had seen before; readiness waits for it.
         behind: Streams with entries past the committed position at the last probe.
     """
 
@@ -45,7 +46,9 @@ class Committer:
         self.last_progress_ns = monotonic_ns()
         self.answered_ns = 0
         self.behind: list[str] = []
-        self.caught_up_ns = 0
+        self.caught_up = False
+        self._mark: dict[str, str] = {}
+        self._mark_ns = 0
         self._log = structlog.get_logger("host").bind(engine=name)
 
     async def acquire(self, streams: Sequence[str]) -> None:
@@ -87,22 +90,34 @@ class Committer:
         """Once a second, until cancelled: which streams have entries this reader has not committed past."""
         while True:
             try:
+                asked = monotonic_ns()
                 tails = await self._transport.tails(streams)
                 self.answered_ns = monotonic_ns()
                 self.behind = [name for name, tail in tails.items() if tail != self.positions.get(name, START)]
-                if not self.behind:
-                    self.caught_up_ns = monotonic_ns()
+                self.caught_up = self.caught_up or not self.behind or bool(self._mark and self._is_past(self._mark))
+                if self._is_past(self._mark):
+                    self._mark, self._mark_ns = tails, asked
             except TransportError as error:
                 self.on_transport_error(error)
             await asyncio.sleep(_PROBE_SECONDS)
 
     @property
     def lag_seconds(self) -> float:
-        """Seconds since this reader was last seen caught up; 0 while it is."""
-        if not self.behind or not self.caught_up_ns:
-            return 0.0
-        return (monotonic_ns() - self.caught_up_ns) / _SECOND
+        """How long ago entries were there that this reader has not committed past yet.
+
+        0 while everything the last probe saw is committed, so a lag under a second may not show. A busy reader is
+        nearly always behind the newest entry; what is measured is whether it passes where the newest one was.
+        """
+        return 0.0 if self._is_past(self._mark) else (monotonic_ns() - self._mark_ns) / _SECOND
+
+    def _is_past(self, tails: Mapping[str, str]) -> bool:
+        return all(_order(self.positions.get(name, START)) >= _order(tail) for name, tail in tails.items())
 
     def on_transport_error(self, error: TransportError) -> None:
         """Log it; whoever called retries."""
         self._log.warning("bus_unreachable", error=str(error))
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    first, _, second = entry_id.partition("-")
+    return int(first), int(second)

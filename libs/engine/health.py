@@ -135,9 +135,13 @@ def reasons_of(vitals: Vitals, checks: Sequence[Check]) -> list[str]:
 def waiting_for(vitals: Vitals, limits: HealthLimits = LIMITS) -> list[str]:
     """What an engine must see before it is ready: connected, caught up, making progress; empty = ready."""
     missing = [check.detail for check in (_bus(vitals, limits), _progress(vitals, limits)) if not check.ok]
+    if vitals.bus_age_seconds is None and not missing:
+        missing.append("message bus has not answered yet")
     if vitals.state != "running":
         missing.insert(0, f"engine is {vitals.state}")
-    if vitals.lag_seconds > limits.caught_up:
+    if not vitals.caught_up:
+        missing.append("engine works off the backlog of its start")
+    elif vitals.lag_seconds > limits.caught_up:
         missing.append(f"engine lags {vitals.lag_seconds:.1f} s behind its inputs")
     return missing
 

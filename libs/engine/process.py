@@ -120,7 +120,7 @@ class Process:
         finally:
             for listener in listeners.values():
                 listener.close()
-            self.parts.clock.cancel_timers()
+            await self._abandon_publisher()
             await self.parts.transport.close()
         if not clean:
             raise ProcessFailed(
@@ -201,6 +201,12 @@ class Process:
                 member.server.stop()
         self._log.info("stopped", process=self._name, clean=clean, seconds=round((monotonic_ns() - started) / 1e9, 3))
         return clean
+
+    async def _abandon_publisher(self) -> None:
+        """Nothing is left to do after an orderly end; otherwise what it still holds is lost, and it says so."""
+        closing = asyncio.create_task(self.parts.publisher.close())
+        await asyncio.sleep(0)  # a task cancelled before its first step would not close anything
+        await _cancel([closing])
 
     def _explain(self, errors: ExceptionGroup[Exception]) -> str:
         """One line: which task died and why."""

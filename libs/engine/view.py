@@ -62,6 +62,7 @@ class EngineView:
             progress_age_seconds=(now - self._progress_ns) / _SECOND,
             lag_entries=host.lag_entries,
             lag_seconds=committer.lag_seconds,
+            caught_up=committer.caught_up,
             loop_tick_age_seconds=parts.loop.tick_age_seconds,
             loop_lag_seconds=parts.loop.lag_seconds,
             bus_age_seconds=parts.ping.age_seconds,

@@ -67,6 +67,7 @@ class Vitals:
         uptime_seconds: Since this process started the engine.
         progress_age_seconds: Since the last commit, or since the host last found nothing to do.
         lag_entries: Entries waiting to be handled; ``lag_seconds``: how long the oldest may have waited.
+        caught_up: Whether the backlog of the start has been worked off.
         loop_tick_age_seconds, loop_lag_seconds: Since the event loop last ran, and its worst lateness of late.
         bus_age_seconds: Since the bus last answered.
         dead_letters: Since this process started; ``dead_letter_age_seconds``: since the newest.
@@ -81,6 +82,7 @@ class Vitals:
     progress_age_seconds: float | None = None
     lag_entries: int = 0
     lag_seconds: float = 0.0
+    caught_up: bool = True
     loop_tick_age_seconds: float = 0.0
     loop_lag_seconds: float = 0.0
     bus_age_seconds: float | None = None
