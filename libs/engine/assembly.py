@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from asyncio import Protocol
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from socket import socket
 
@@ -105,7 +106,7 @@ class Assembly:
         make = service.guard or (lambda process, clock: make_guard(process, service.settings.host, clock))
         guard = make(parts.settings, parts.clock)
         app = self._app(host, work.routers, registry, service.settings, guard, service.body_limits)
-        self._serve(member, app, listener)
+        self._serve(member, app, listener, work.upgrade)
         self.members.append(member)
         return member
 
@@ -127,8 +128,10 @@ class Assembly:
         )  # fmt: skip
 
     @staticmethod
-    def _serve(member: Member, app: FastAPI, listener: socket) -> None:
-        member.server = HttpServer(member.name, app, listener)
+    def _serve(
+        member: Member, app: FastAPI, listener: socket, upgrade: Callable[..., Protocol] | None = None
+    ) -> None:
+        member.server = HttpServer(member.name, app, listener, upgrade)
         member.port = member.server.port
 
 

@@ -6,7 +6,9 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from asyncio import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import structlog
 import uvicorn
@@ -53,18 +55,29 @@ def open_port(engine: str, host: str, port: int) -> socket.socket:
 class HttpServer:
     """Serves one application on one bound socket.
 
+    Args:
+        engine: Whose surface it is.
+        app: The application.
+        listener: Bound and listening.
+        upgrade: Makes the protocol that takes a connection over when a client asks for a websocket; called with
+            uvicorn's ``config``, ``server_state`` and ``app_state``. None refuses such requests.
+
     Attributes:
         port: The port it listens on, also when 0 was asked for.
     """
 
-    def __init__(self, engine: str, app: ASGIApp, listener: socket.socket) -> None:
+    def __init__(
+        self, engine: str, app: ASGIApp, listener: socket.socket, upgrade: Callable[..., Protocol] | None = None
+    ) -> None:
         self.name = f"{engine}.http"
         self.port: int = listener.getsockname()[1]
         self._engine = engine
         self._listener = listener
+        # uvicorn calls what it is given here and asks nothing else of it; its type says class.
+        upgrade_class: Any = upgrade or "none"
         self._server = _Server(
             uvicorn.Config(
-                app, http="auto", ws="none", lifespan="off", access_log=False, log_config=None,
+                app, http="auto", ws=upgrade_class, lifespan="off", access_log=False, log_config=None,
                 server_header=False, date_header=True, timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )  # fmt: skip

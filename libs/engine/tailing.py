@@ -131,12 +131,14 @@ class TailWork:
         routers: Its own routes.
         counters: For ``/health`` and ``/status``; cheap.
         faults: What is broken right now, in words; anything makes the service degraded.
+        upgrade: Takes over connections that ask for a websocket; see :class:`~libs.engine.server.HttpServer`.
     """
 
     tasks: Sequence[Adapter] = ()
     routers: Sequence[APIRouter] = ()
     counters: Callable[[], Mapping[str, Any]] = dict
     faults: Callable[[], Sequence[str]] = tuple
+    upgrade: Callable[..., asyncio.Protocol] | None = None
 
 
 @dataclass(frozen=True, slots=True)

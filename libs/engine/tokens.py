@@ -49,12 +49,14 @@ class Principal:
         name: User name; recorded as the actor of what they do.
         family: The login this token descends from; revoked together.
         must_change: Whether the password is still the one printed at the first start.
+        expires: Last second (UNIX) of the token that was shown; 0 = none was.
     """
 
     name: str
     roles: tuple[str, ...]
     family: str = ""
     must_change: bool = False
+    expires: int = 0
 
     def may(self, permission: str) -> bool:
         """Whether this principal holds ``permission``."""
@@ -126,10 +128,13 @@ class Tokens:
             raise TokenError("token-invalid", f"the token is none of this fleet: {error}") from None
         if claims.get("type") != kind:
             raise TokenError("token-invalid", f"the token must be an {kind} token, was '{claims.get('type')}'")
-        if int(claims["exp"]) <= self._clock.timestamp_ns() // _NS:
+        expires = int(claims["exp"])
+        if expires <= self._clock.timestamp_ns() // _NS:
             raise TokenError("token-expired", "the token has expired")
         roles = tuple(str(role) for role in claims.get("roles", ()))
-        principal = Principal(str(claims["sub"]), roles, str(claims.get("family", "")), bool(claims.get("must_change")))
+        principal = Principal(
+            str(claims["sub"]), roles, str(claims.get("family", "")), bool(claims.get("must_change")), expires
+        )
         return principal, str(claims["jti"])
 
 

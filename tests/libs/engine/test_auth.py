@@ -42,7 +42,7 @@ def test_an_access_token_lasts_thirty_minutes_of_the_injected_clock() -> None:
     text, _, expires = issuer.issue("access", Principal("ann", ("trader",), "f"))
     assert expires == NOW + 1800
     clock.advance_time((ACCESS_SECONDS - 1) * 1_000_000_000)
-    assert issuer.verify(text) == Principal("ann", ("trader",), "f")
+    assert issuer.verify(text) == Principal("ann", ("trader",), "f", expires=expires)
     clock.advance_time(1_000_000_000)
     with pytest.raises(TokenError) as caught:
         issuer.verify(text)
