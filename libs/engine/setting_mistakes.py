@@ -6,11 +6,9 @@ Works on any pydantic-settings class; :mod:`libs.engine.settings` registers its 
 from __future__ import annotations
 
 import os
-import re
 from difflib import get_close_matches
 from typing import Any
 
-import pydantic_settings
 from pydantic import AliasChoices, ValidationError
 from pydantic_settings import BaseSettings
 
@@ -68,17 +66,13 @@ def mistakes_elsewhere(failed: type[BaseSettings]) -> list[str]:
         sentences.extend(unknown_variables(cls))
         try:
             BaseSettings.__init__(cls.__new__(cls))
-        except (ValidationError, pydantic_settings.SettingsError) as error:
+        except ValidationError as error:
             sentences.extend(text for text in sentences_of(cls, error) if not text.endswith(_MISSING))
     return sentences
 
 
-def sentences_of(cls: type[BaseSettings], error: ValidationError | pydantic_settings.SettingsError) -> list[str]:
+def sentences_of(cls: type[BaseSettings], error: ValidationError) -> list[str]:
     """One sentence for each mistake: variable, what it must be, what it was (masked when secret), what to do."""
-    if not isinstance(error, ValidationError):
-        found = re.search(r'field "(\w+)"', str(error))
-        name = variable_name(cls, found[1]) if found and found[1] in cls.model_fields else cls.__name__
-        return [f"{name} must be JSON, was something else; write e.g. [1, 2] or remove it"]
     fields = {variable_name(cls, field): field for field in cls.model_fields}
     sentences = []
     for detail in error.errors(include_url=False):

@@ -7,14 +7,14 @@ silently). All mistakes of one start are reported together, one sentence each, s
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-import pydantic_settings
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.engine.errors import SettingsError
 from libs.engine.setting_mistakes import (
@@ -33,6 +33,9 @@ _NS_PER_SECOND = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+_COLLECTIONS = (list, tuple, dict, set, frozenset)
+
+
 def engine_config(prefix: str) -> SettingsConfigDict:
     """Configuration of a settings class whose variables begin with ``prefix`` (``"FEATURES_"``).
 
@@ -44,7 +47,7 @@ def engine_config(prefix: str) -> SettingsConfigDict:
     # Empty counts as unset, because compose files pass ${NAME:-} for what nobody set.
     return SettingsConfigDict(
         env_prefix=prefix, frozen=True, extra="forbid", validate_default=True, populate_by_name=True,
-        env_ignore_empty=True, hide_input_in_errors=True,
+        env_ignore_empty=True, hide_input_in_errors=True, enable_decoding=False,
     )  # fmt: skip
 
 
@@ -52,8 +55,8 @@ def _split(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-#: A tuple of strings written ``a,b,c`` in the environment.
-CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+#: A tuple of strings written ``a,b,c`` in the environment; other collections are written as JSON.
+CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -75,12 +78,25 @@ class Settings(BaseSettings):
         mistakes: list[str] = []
         try:
             super().__init__(**values)
-        except (ValidationError, pydantic_settings.SettingsError) as error:
+        except ValidationError as error:
             mistakes = sentences_of(type(self), error)
         if unknown or mistakes:
             # A start that fails anyway looks at every class of this process, so that nobody fixes one at a time.
             everything = dict.fromkeys([*mistakes, *unknown, *mistakes_elsewhere(type(self))])
             raise SettingsError("\n".join(everything)) from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _collections_are_json(cls, value: Any, info: ValidationInfo) -> Any:
+        # Done here and not by pydantic-settings, which would stop at the first that is not JSON.
+        annotation = cls.model_fields[info.field_name].annotation if info.field_name else None
+        kinds = (get_origin(annotation), *map(get_origin, get_args(annotation)))
+        if isinstance(value, str) and value[:1] in ("[", "{") and any(kind in _COLLECTIONS for kind in kinds):
+            try:
+                return json.loads(value)
+            except ValueError:
+                raise ValueError("must be JSON, was something else; correct it or remove it") from None
+        return value
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
