@@ -128,9 +128,7 @@ class Assembly:
         )  # fmt: skip
 
     @staticmethod
-    def _serve(
-        member: Member, app: FastAPI, listener: socket, upgrade: Callable[..., Protocol] | None = None
-    ) -> None:
+    def _serve(member: Member, app: FastAPI, listener: socket, upgrade: Callable[..., Protocol] | None = None) -> None:
         member.server = HttpServer(member.name, app, listener, upgrade)
         member.port = member.server.port
 
