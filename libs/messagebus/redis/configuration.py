@@ -1,11 +1,16 @@
-"""The configuration a Redis server of our own runs with."""
+"""What a Redis server of our own runs with: its configuration, and a directory fit for it."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from libs.messagebus.redis.binary import PREFERRED_VERSION, EmbeddedRedisUnavailable, RedisBinary
+
+MIN_FREE_BYTES = 64 * 1024 * 1024
 
 Fsync = Literal["always", "everysec", "no"]
 
@@ -36,6 +41,26 @@ class ServerConfiguration:
         if self.password:
             lines.append(f"requirepass {quoted(self.password)}")
         return "\n".join(lines) + "\n"
+
+
+def check_directory(directory: Path, binary: RedisBinary) -> None:
+    """Refuse a directory in which this server would fail, or would silently start without its data.
+
+    Raises:
+        EmbeddedRedisUnavailable: If the disk is full, or the data were written by a newer server.
+    """
+    free = shutil.disk_usage(directory).free
+    if free < MIN_FREE_BYTES:
+        raise EmbeddedRedisUnavailable(
+            f"disk of {directory} must have {MIN_FREE_BYTES // 1024 // 1024} MiB free, was {free // 1024 // 1024} MiB; "
+            "free space or choose another directory"
+        )
+    # Redis 7 keeps its data where 6.2 does not look: 6.2 would come up empty, as if nothing had ever been traded.
+    if binary.version < PREFERRED_VERSION and (directory / "appendonlydir").exists():
+        raise EmbeddedRedisUnavailable(
+            f"data in {directory} were written by Redis 7 and must be read by it, "
+            f"was {binary.version[0]}.{binary.version[1]}; install redis-server 7 or choose another directory"
+        )
 
 
 def quoted(text: str) -> str:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -27,12 +26,11 @@ import msgspec
 
 from libs.clock.live import monotonic_ns
 from libs.messagebus.redis.binary import (
-    PREFERRED_VERSION,
     EmbeddedRedisUnavailable,
     RedisBinary,
     find_redis_server,
 )
-from libs.messagebus.redis.configuration import Fsync, ServerConfiguration
+from libs.messagebus.redis.configuration import Fsync, ServerConfiguration, check_directory
 from libs.messagebus.redis.locks import free_port, take_lock, wait_for_lock
 from libs.messagebus.redis.probe import ServerFacts, ask_server
 
@@ -40,7 +38,6 @@ START_TIMEOUT_NS = 60_000_000_000
 """Reading back an append-only file of some gigabytes takes tens of seconds."""
 
 STOP_TIMEOUT_NS = 30_000_000_000
-MIN_FREE_BYTES = 64 * 1024 * 1024
 
 
 class _ServerNote(msgspec.Struct, frozen=True):
@@ -134,7 +131,9 @@ class EmbeddedRedis:
                 "stop that one or choose another directory"
             )
         try:
-            server_lock = take_lock(self.directory / "server.lock") or self._end_leftover()
+            server_lock = take_lock(self.directory / "server.lock")
+            if server_lock is None:
+                server_lock = self._end_leftover()
             try:
                 self._spawn(server_lock)
             finally:
@@ -174,7 +173,7 @@ class EmbeddedRedis:
 
     def _spawn(self, server_lock: int) -> None:
         binary = self._binary or find_redis_server()
-        self._check_room(binary)
+        check_directory(self.directory, binary)
         for _ in range(5):
             self.port = self._fixed_port or free_port()
             facts = self._launch(binary, server_lock)
@@ -191,20 +190,6 @@ class EmbeddedRedis:
             "see redis.log there"
         )
 
-    def _check_room(self, binary: RedisBinary) -> None:
-        free = shutil.disk_usage(self.directory).free
-        if free < MIN_FREE_BYTES:
-            raise EmbeddedRedisUnavailable(
-                f"disk of {self.directory} must have 64 MiB free, was {free // 1024 // 1024} MiB; "
-                "free space or choose another directory"
-            )
-        # Redis 7 keeps its data where 6.2 does not look: 6.2 would come up empty, as if nothing had ever been traded.
-        if binary.version < PREFERRED_VERSION and (self.directory / "appendonlydir").exists():
-            raise EmbeddedRedisUnavailable(
-                f"data in {self.directory} were written by Redis 7 and must be read by it, "
-                f"was {binary.version[0]}.{binary.version[1]}; install redis-server 7 or choose another directory"
-            )
-
     def _launch(self, binary: RedisBinary, server_lock: int) -> ServerFacts | None:
         """Run the server until it answers; None when it ended first."""
         (self.directory / "redis.log").unlink(missing_ok=True)
@@ -219,16 +204,22 @@ class EmbeddedRedis:
             pass_fds=(server_lock,),
         )
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(self._configuration.text(self.port).encode())
-            self._process.stdin.close()
-        give_up = monotonic_ns() + START_TIMEOUT_NS
-        while monotonic_ns() < give_up:
-            if (facts := ask_server(self.port, self._password)) and facts.pid == self._process.pid:
-                return facts
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(0.01)
-                return None
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(self._configuration.text(self.port).encode())
+                self._process.stdin.close()
+            give_up = monotonic_ns() + START_TIMEOUT_NS
+            while monotonic_ns() < give_up:
+                facts = ask_server(self.port, self._password, timeout_s=0.2)
+                if facts is not None and facts.pid == self._process.pid:
+                    return facts
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(0.01)
+                    return None
+        except BaseException:  # Ctrl-C while it reads its data: a server nobody knows of must not stay behind
+            self._process.kill()
+            self._process.wait()
+            raise
         self._process.kill()
         self._process.wait()
         return None
