@@ -43,6 +43,12 @@ async def read(server: EmbeddedRedis) -> list[int]:
     return [entry.data[0] for entry in entries]
 
 
+def run_once(server: EmbeddedRedis) -> None:
+    """Start and stop it: a start that should have failed leaves nothing behind."""
+    with server:
+        pass
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -113,29 +119,28 @@ def test_a_leftover_that_does_not_answer_is_left_to_the_operator(
     _, pid = killed_launcher
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(EmbeddedRedisUnavailable, match=rf"still running \(process {pid}\); end that process"):
-        EmbeddedRedis(tmp_path / "data").start()
+        run_once(EmbeddedRedis(tmp_path / "data"))
     assert alive(pid)
 
 
 def test_two_launchers_on_one_directory_are_refused(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path) as server:
         with pytest.raises(EmbeddedRedisUnavailable, match="was in use by another; stop that one or choose another"):
-            EmbeddedRedis(tmp_path).start()
+            run_once(EmbeddedRedis(tmp_path))
         assert ask_server(server.port) is not None
-    with EmbeddedRedis(tmp_path):
-        pass
+    run_once(EmbeddedRedis(tmp_path))
 
 
 def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EmbeddedRedisUnavailable, match="file must be writable, was not"):
-        EmbeddedRedis(tmp_path / "file").start()
+        run_once(EmbeddedRedis(tmp_path / "file"))
 
 
 def test_a_disk_without_room_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(configuration, "MIN_FREE_BYTES", 2**62)
     with pytest.raises(EmbeddedRedisUnavailable, match=r"must have \d+ MiB free, was \d+ MiB; free space"):
-        EmbeddedRedis(tmp_path).start()
+        run_once(EmbeddedRedis(tmp_path))
     lock = take_lock(tmp_path / "owner.lock")
     assert lock is not None  # a failed start gives its locks back
     os.close(lock)
@@ -146,7 +151,7 @@ def test_a_taken_port_is_told_in_the_servers_words(tmp_path: Path) -> None:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         with pytest.raises(EmbeddedRedisUnavailable, match=r"must start, was ended by: .*(in use|listening)"):
-            EmbeddedRedis(tmp_path, port=holder.getsockname()[1]).start()
+            run_once(EmbeddedRedis(tmp_path, port=holder.getsockname()[1]))
 
 
 def test_damaged_data_are_told_in_the_servers_words(tmp_path: Path) -> None:
@@ -154,7 +159,7 @@ def test_damaged_data_are_told_in_the_servers_words(tmp_path: Path) -> None:
     assert binary is not None
     (tmp_path / "appendonly.aof").write_bytes(b"no append-only file\r\n" * 100)
     with pytest.raises(EmbeddedRedisUnavailable, match=r"was ended by: .*append only file.*; see redis\.log"):
-        EmbeddedRedis(tmp_path, binary=binary).start()
+        run_once(EmbeddedRedis(tmp_path, binary=binary))
 
 
 def test_data_of_redis_7_are_not_opened_by_an_older_one(tmp_path: Path) -> None:
@@ -162,7 +167,7 @@ def test_data_of_redis_7_are_not_opened_by_an_older_one(tmp_path: Path) -> None:
     assert binary is not None
     (tmp_path / "appendonlydir").mkdir()
     with pytest.raises(EmbeddedRedisUnavailable, match=r"written by Redis 7 .* was 6\.2; install redis-server 7"):
-        EmbeddedRedis(tmp_path, binary=binary).start()
+        run_once(EmbeddedRedis(tmp_path, binary=binary))
 
 
 def test_a_new_server_is_preferred_and_the_bundled_one_is_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
