@@ -29,21 +29,23 @@ EXIT_FAILED = 1
 
 
 def run_components(
-    components: Sequence[Component] | Callable[[], Sequence[Component]], services: Sequence[TailService] = ()
+    components: Sequence[Component] | Callable[[], Sequence[Component]],
+    services: Sequence[TailService] | Callable[[], Sequence[TailService]] = (),
 ) -> NoReturn:
     """Run until SIGTERM or SIGINT, then end the process: 0 after an orderly end, else 1, or 2 for wrong settings.
 
     Args:
         components: What to run, or what makes it (so that a mistake in its settings is told like all others).
-        services: Services without an engine.
+        services: Services without an engine, likewise.
     """
     try:
         chosen = list(components() if callable(components) else components)
+        tails = list(services() if callable(services) else services)
         settings, bus = ProcessSettings(), BusSettings()
         transport = make_transport(settings)
-        names = [component.name for component in chosen] + [service.name for service in services]
+        names = [component.name for component in chosen] + [service.name for service in tails]
         levels = [found.log_level for found in (settings_of(component) for component in chosen) if found]
-        levels += [service.settings.log_level for service in services]
+        levels += [service.settings.log_level for service in tails]
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(EXIT_MISCONFIGURED)
@@ -51,7 +53,7 @@ def run_components(
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     clock = LiveClock()
     configure_logging(clock, engine=names[0] if len(names) == 1 else "", level=levels[0] if levels else "info")
-    process = Process(chosen, settings, transport, clock, services=services, bus=bus)
+    process = Process(chosen, settings, transport, clock, services=tails, bus=bus)
     sys.exit(run_process(process))
 
 
