@@ -46,6 +46,8 @@ class Topic(Generic[E]):
         key: Field of the event that names what it is about (``symbol``), or ``""``.
         retention: Entries the stream keeps at least, once every reader's snapshot has passed them.
         conflate: Whether a slow subscriber may be given the newest event per key only.
+        moves_clock: Whether the clock of a replaying engine follows this topic's ``ts_event``. True for the data
+            itself; never for what a person sends, whose time is today.
         description: One line for the generated catalogue.
     """
 
@@ -57,6 +59,7 @@ class Topic(Generic[E]):
     key: str = ""
     retention: int = 10_000
     conflate: bool = False
+    moves_clock: bool = False
     description: str = ""
 
     @property
