@@ -17,26 +17,26 @@ URGENT, HIGH, NORMAL, LOW = Priority.URGENT, Priority.HIGH, Priority.NORMAL, Pri
 # -- marketdata ---------------------------------------------------------------------------------
 INSTRUMENT = Topic(
     "marketdata.instrument", market.InstrumentDefined, "market", "marketdata", NORMAL, "symbol",
-    description="an instrument and its trading rules",
+    moves_clock=True, description="an instrument and its trading rules",
 )  # fmt: skip
 QUOTE = Topic(
     "marketdata.quote", market.QuoteReceived, "market", "marketdata", NORMAL, "symbol", conflate=True,
-    description="best bid and ask",
+    moves_clock=True, description="best bid and ask",
 )  # fmt: skip
 TICK = Topic("marketdata.tick", market.TradeReceived, "market", "marketdata", NORMAL, "symbol",
-             description="public trades")  # fmt: skip
+             moves_clock=True, description="public trades")  # fmt: skip
 BAR = Topic("marketdata.bar", market.BarClosed, "market", "marketdata", NORMAL, "symbol",
-            description="finished bars")  # fmt: skip
+            moves_clock=True, description="finished bars")  # fmt: skip
 CLOSE = Topic("marketdata.close", market.CloseReceived, "market", "marketdata", NORMAL, "symbol",
-              description="close-only prices")  # fmt: skip
+              moves_clock=True, description="close-only prices")  # fmt: skip
 STEP = Topic("marketdata.step", market.StepClosed, "market", "marketdata", NORMAL,
-             description="a timestamp closed a stage; what combines several streams decides here")  # fmt: skip
+             moves_clock=True, description="a timestamp closed a stage")  # fmt: skip
 FEED_STATE = Topic("marketdata.feed.status", market.FeedStateChanged, "market", "marketdata", HIGH, "feed",
                    conflate=True, description="state of a data source")  # fmt: skip
 INGEST = Topic("marketdata.ingest", market.IngestMarketData, "inbox.marketdata", "*", NORMAL, "feed",
-               description="command: publish records of one timestamp")  # fmt: skip
+               moves_clock=True, description="command: publish records of one timestamp")  # fmt: skip
 CLOSE_STEP = Topic("marketdata.close_step", market.CloseStep, "inbox.marketdata", "*", NORMAL, "feed",
-                   description="command: close a stage of a timestamp")  # fmt: skip
+                   moves_clock=True, description="command: close a stage of a timestamp")  # fmt: skip
 CONTROL_FEED = Topic("marketdata.control_feed", market.ControlFeed, "inbox.marketdata", "*", HIGH, "feed",
                      description="command: pause, resume, seek or pace a feed")  # fmt: skip
 REPORT_FEED_STATE = Topic("marketdata.report_feed_state", market.ReportFeedState, "inbox.marketdata", "*", NORMAL,

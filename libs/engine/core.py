@@ -95,7 +95,7 @@ class EngineCore:
         #: Streams this engine reads with their priority, most urgent first.
         self.streams = dict(sorted(streams.items(), key=lambda item: (item[1], item[0])))
         self._clock_types: frozenset[type[Event]] = frozenset(
-            topic.event for topic in registry.by_name.values() if topic.family == "market" and follow_events
+            topic.event for topic in registry.by_name.values() if topic.moves_clock and follow_events
         )
         clock.register_default_handler(self._on_time_event)
 

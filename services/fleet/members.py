@@ -11,6 +11,7 @@ from typing import Any
 
 from libs.contracts.fleet import ENGINES
 from libs.engine.component import Component
+from libs.engine.tailing import TailService
 
 
 def engine_components(settings: Mapping[str, Any] | None = None) -> list[Component]:
@@ -23,5 +24,14 @@ def engine_components(settings: Mapping[str, Any] | None = None) -> list[Compone
     found: list[Component] = []
     for name in ENGINES:
         if name != "websocket":
-            found.extend(import_module(f"services.{name}.__main__").components(chosen.get(name)))
+            found.extend(_main_of(name).components(chosen.get(name)))
     return found
+
+
+def tail_services() -> list[TailService]:
+    """The services without an engine: websocket and gateway."""
+    return [service for name in ("websocket", "gateway") for service in _main_of(name).services()]
+
+
+def _main_of(name: str) -> Any:
+    return import_module(f"services.{name}.__main__")

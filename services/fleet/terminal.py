@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any
 
@@ -15,15 +14,10 @@ from rich.table import Table
 
 from services.fleet.report import RunReport
 from services.fleet.simulate import SimulationResult
+from services.fleet.timestamps import day_of
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: The bar is drawn this often; drawing every timestamp would cost more than simulating it.
 _EVERY_STEPS = 25
-
-
-def day_of(ts_ns: int) -> str:
-    """``YYYY-MM-DD`` of a UNIX nanosecond stamp, UTC."""
-    return (_EPOCH + timedelta(microseconds=ts_ns // 1_000)).date().isoformat()
 
 
 class SimulationProgress:

@@ -105,6 +105,10 @@ class PortfolioEngine:
         state = self._state
         return {
             "portfolios": len(state.portfolios),
+            "equity": {
+                portfolio_id: str(one.snapshot.equity) if one.snapshot else None
+                for portfolio_id, one in sorted(state.portfolios.items())
+            },
             "open_positions": sum(
                 1 for portfolio in state.portfolios.values() for held in portfolio.positions.values() if held.quantity
             ),

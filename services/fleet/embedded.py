@@ -1,0 +1,135 @@
+"""The whole fleet in one process: ``nautilus up``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from libs.clock import LiveClock
+from libs.contracts.fleet import PORTS
+from libs.engine.errors import EngineError, SettingsError
+from libs.engine.logging import configure_logging
+from libs.engine.process import Process
+from libs.engine.run import EXIT_MISCONFIGURED, make_transport, run_process
+from libs.engine.settings import BusSettings, ProcessSettings
+from libs.engine.users import ensure_admin
+from libs.messagebus.errors import MessageBusError
+from libs.messagebus.memory import MemoryTransport
+from libs.messagebus.redis.binary import EmbeddedRedisUnavailable, find_redis_server
+from libs.messagebus.redis.server import EmbeddedRedis
+from libs.messagebus.redis.transport import RedisTransport
+from libs.messagebus.transport import Transport
+from services.fleet.live_line import LiveLine
+from services.fleet.members import engine_components, tail_services
+from services.marketdata.adapters.dataset import open_dataset
+from services.marketdata.errors import DatasetError
+from services.marketdata.settings import MarketDataSettings
+
+WITHOUT_REDIS = (
+    "no Redis server was found, so the bus is in memory and NOTHING SURVIVES A RESTART; "
+    "install redis-server 7 or newer (Debian: apt-get install redis-server) and start again"
+)
+
+
+def run_embedded(*, speed: float | None = None, free: bool = False) -> int:
+    """Run the fleet until Ctrl-C or SIGTERM; returns the exit code.
+
+    Args:
+        speed: Overrides ``MARKETDATA_SPEED``.
+        free: Overrides ``MARKETDATA_LOCKSTEP``.
+    """
+    try:
+        chosen: dict[str, Any] = {} if speed is None else {"speed": speed}
+        market = MarketDataSettings(**(chosen | ({"lockstep": False} if free else {})))
+        settings, bus = _process_settings(market), BusSettings()
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        clock = LiveClock()
+        with _log_file(settings.data_dir) as log, _transport(settings, bus) as transport:
+            configure_logging(clock, level=market.log_level, stream=log, pretty=False)
+            process = Process(
+                engine_components({"marketdata": market}),
+                settings,
+                transport,
+                clock,
+                services=tail_services(),
+                bus=bus,
+                extra_tasks=(line := LiveLine(sys.stdout),),
+                name="fleet",
+            )
+            line.attach(process)
+            _greet(settings.data_dir)
+            code = run_process(process)
+    except (EngineError, DatasetError, MessageBusError) as error:
+        print(f"nautilus up: {error}", file=sys.stderr)
+        return EXIT_MISCONFIGURED
+    except OSError as error:
+        print(f"nautilus up: {error.filename or 'the data directory'}: {error.strerror}; make room or fix the "
+              "permissions, or set NAUTILUS_DATA_DIR", file=sys.stderr)  # fmt: skip
+        return EXIT_MISCONFIGURED
+    if code:
+        _explain_failure(settings.data_dir / "nautilus.log")
+    else:
+        print("\nstopped; make up goes on where it was")
+    return code
+
+
+def _process_settings(market: MarketDataSettings) -> ProcessSettings:
+    """The environment's, with the clock of a replay unless it says otherwise."""
+    if "NAUTILUS_CLOCK_TYPE" in os.environ or not market.sources:
+        return ProcessSettings()
+    first = next(open_dataset(market), None)
+    if first is None:
+        raise SettingsError(
+            f"there must be data between {market.start_date} and {market.end_date}, was none; "
+            "change MARKETDATA_START_DATE, MARKETDATA_END_DATE or MARKETDATA_SOURCES"
+        )
+    return ProcessSettings(clock_type="test", clock_start_time=first.ts_event)
+
+
+@contextmanager
+def _transport(settings: ProcessSettings, bus: BusSettings) -> Iterator[Transport]:
+    """The bus of ``REDIS_URL``, else a server of our own, else memory with a plain warning."""
+    if settings.redis_url is not None:
+        yield make_transport(settings)
+        return
+    try:
+        binary = find_redis_server()
+    except EmbeddedRedisUnavailable:
+        print(f"warning: {WITHOUT_REDIS}")
+        yield MemoryTransport()
+        return
+    with EmbeddedRedis(settings.data_dir / "redis", appendfsync=bus.fsync, binary=binary) as server:
+        yield RedisTransport(server.url, settings.stream_prefix)
+
+
+@contextmanager
+def _log_file(data_dir: Path) -> Iterator[TextIO]:
+    with (data_dir / "nautilus.log").open("a", buffering=1) as log:
+        yield log
+
+
+def _greet(data_dir: Path) -> None:
+    password = ensure_admin(data_dir)
+    print(f"console   http://127.0.0.1:{PORTS['gateway']}")
+    if password is not None:
+        print(f"login     admin / {password}   (shown only this once; change it after the first login)")
+    print(f"log       {data_dir / 'nautilus.log'}      Ctrl-C stops the fleet", flush=True)
+
+
+def _explain_failure(log: Path) -> None:
+    """Repeat the last critical line of the log, so that the terminal says why."""
+    import json
+
+    for line in reversed(log.read_text(errors="replace").splitlines()[-50:]):
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if said.get("level") == "critical":
+            print(f"\nnautilus up: {said.get('error', said.get('event'))} (see {log})", file=sys.stderr)
+            return
+    print(f"\nnautilus up: the fleet failed; the reason is at the end of {log}", file=sys.stderr)
