@@ -176,7 +176,7 @@ def _dead_letters(vitals: Vitals, limits: HealthLimits) -> Check:
     age = vitals.dead_letter_age_seconds
     if age is None:
         return Check("dead_letters", True, None, limits.dead_letter, "no dead letter since the start")
-    detail = f"{vitals.dead_letters} dead letters since the start, newest {age:.1f} s ago"
+    detail = f"dead letters since the start: {vitals.dead_letters}, newest {age:.1f} s ago"
     return Check("dead_letters", age > limits.dead_letter, age, limits.dead_letter, detail)
 
 

@@ -87,13 +87,14 @@ def test_all_mistakes_of_all_classes_are_told_at_once(environment: Set) -> None:
     )  # fmt: skip
     with pytest.raises(SettingsError) as caught:
         ProcessSettings()
+    correct = "correct it or remove it for the default"
     assert str(caught.value).splitlines() == [
         "NAUTILUS_CLOCK_START_TIME must be set when NAUTILUS_CLOCK_TYPE=test; write UNIX nanoseconds or ISO 8601",
         "NAUTILUS_SEED must be greater than or equal to 0, was '-1'; correct it or remove it for the default 42",
-        "BUS_FULL_POLICY must be 'wait', 'fail' or 'drop_low', was 'wish'; correct it or remove it for the default wait",
+        f"BUS_FULL_POLICY must be 'wait', 'fail' or 'drop_low', was 'wish'; {correct} wait",
         "DEMO_SPED is no setting; did you mean DEMO_SPEED?",
         "DEMO_PORT must be a port from 0 (any free one) to 65535, was 99999",
-        "DEMO_LOG_LEVEL must be 'debug', 'info', 'warning' or 'error', was 'x'; correct it or remove it for the default info",
+        f"DEMO_LOG_LEVEL must be 'debug', 'info', 'warning' or 'error', was 'x'; {correct} info",
         "DEMO_WEIGHTS must be JSON, was something else; correct it or remove it",
     ]
 
