@@ -164,7 +164,7 @@ class OrderFilled(Event, frozen=True, tag="orders.filled.v1"):
         last_quantity, last_price: This execution.
         leaves_quantity: Still open after it.
         commission: In ``currency``, positive = paid.
-        slippage: ``last_price`` less the venue's reference price, times +1 for a buy and -1 for a sell; positive = worse.
+        slippage: ``last_price`` less the venue's reference price, times -1 for a sell; positive = worse.
     """
 
     client_order_id: str
