@@ -1,0 +1,1 @@
+"""Sockets, the bus and the passing of time."""
