@@ -168,8 +168,11 @@ def status_answer(engine: CollateralEngine, account: MarginAccount) -> dict[str,
 
 
 def money(value: Decimal | None) -> str | None:
-    """A decimal as text, never in exponent form."""
-    return None if value is None else f"{value:f}"
+    """A decimal as text: never in exponent form, without trailing zeros."""
+    if value is None:
+        return None
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _provenance(engine: CollateralEngine, ts: int, source: str, is_synthetic: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import empyrical
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.analytics import returns as returns_module
@@ -44,6 +44,7 @@ def test_taking_out_more_than_there_was_takes_what_was_earned() -> None:
     assert series.history()[0] == [0.1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-0.3, 0.3), st.integers(-40, 500)), min_size=1, max_size=30))
 def test_flows_do_not_change_the_return_that_prices_made(steps: list[tuple[float, int]]) -> None:
     series = ReturnSeries()
@@ -125,6 +126,7 @@ def test_average_equity_is_the_mean_close_of_the_days_with_a_return() -> None:
     assert series.average_equity() == Decimal(120)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(50, 150), st.none() | st.floats(50, 150)), min_size=6, max_size=30))
 def test_only_days_with_a_benchmark_at_both_ends_enter_the_regression(rows: list[tuple[float, float | None]]) -> None:
     series = ReturnSeries()
