@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Request, status
 
 from libs.contracts.portfolio import CreatePortfolio, RecordCashFlow
+from libs.engine.auth import actor_of
 from libs.engine.commands import Commands, Reply
 from libs.engine.problems import Problem
 from libs.version import CODE_VERSION
@@ -19,8 +20,6 @@ from services.portfolio.views import capabilities_view, point_view, portfolio_vi
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 SeriesLimit = Annotated[int, Query(ge=1, le=50_000)]
-#: Who is recorded as the author of what comes over HTTP.
-ACTOR = "http"
 
 
 def router(engine: PortfolioEngine, commands: Commands) -> APIRouter:
@@ -41,11 +40,11 @@ def router(engine: PortfolioEngine, commands: Commands) -> APIRouter:
         return _page(items, ids[limit - 1] if len(ids) > limit else None)
 
     @routes.post("/portfolios", status_code=status.HTTP_201_CREATED)
-    async def create(request: NewPortfolio) -> dict[str, Any]:
+    async def create(request: Request, new: NewPortfolio) -> dict[str, Any]:
         """Open a portfolio with cash; 409 when its id or name is in use."""
-        portfolio_id = request.portfolio_id or _id_of(request.portfolio_name)
+        portfolio_id = new.portfolio_id or _id_of(new.portfolio_name)
         command = CreatePortfolio(
-            engine.now_ns, portfolio_id, request.portfolio_name, request.base_currency, request.cash_balance, ACTOR
+            engine.now_ns, portfolio_id, new.portfolio_name, new.base_currency, new.cash_balance, actor_of(request)
         )
         return _written(await commands.send(command))
 
@@ -73,11 +72,11 @@ def router(engine: PortfolioEngine, commands: Commands) -> APIRouter:
         return _page(items, items[0]["ts_event"] if len(older) > limit else None)
 
     @routes.post("/portfolios/{portfolio_id}/cash-flows", status_code=status.HTTP_201_CREATED)
-    async def record_cash_flow(portfolio_id: str, request: NewCashFlow) -> dict[str, Any]:
+    async def record_cash_flow(request: Request, portfolio_id: str, flow: NewCashFlow) -> dict[str, Any]:
         """Record a deposit, withdrawal, dividend, interest or fee."""
-        currency = request.currency or _find(engine, portfolio_id).base_currency
+        currency = flow.currency or _find(engine, portfolio_id).base_currency
         command = RecordCashFlow(
-            engine.now_ns, portfolio_id, request.amount, currency, request.kind, request.reference, ACTOR
+            engine.now_ns, portfolio_id, flow.amount, currency, flow.kind, flow.reference, actor_of(request)
         )
         return _written(await commands.send(command))
 

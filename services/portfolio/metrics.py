@@ -38,7 +38,7 @@ class PortfolioMetrics:
                     value = float(getattr(portfolio.snapshot, field))
                     family.add_metric([portfolio_id, portfolio.base_currency], value)
             yield family
-        yield CounterMetricFamily("nautilus_trades", "Fills booked", value=state.fills_booked)
+        yield CounterMetricFamily("nautilus_portfolio_fills", "Fills booked", value=state.fills_booked)
         yield CounterMetricFamily(
             "nautilus_portfolio_fills_repeated",
             "Fills that came again; they changed nothing",

@@ -20,9 +20,10 @@ def components(settings: RiskSettings | None = None) -> list[Component]:
             port=chosen.port,
             router=router,
             metrics=register_metrics,
+            settings=chosen,
         )
     ]
 
 
 if __name__ == "__main__":
-    run_components(components())
+    run_components(components)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Request, status
 
 from libs.contracts.risk import DeleteLimit, HaltTrading, LimitUpdated, ResolveBreach, ResumeTrading, SetLimit
+from libs.engine.auth import actor_of
 from libs.engine.commands import Commands, Reply
 from libs.engine.problems import Problem
 from services.risk.engine import RiskEngine
@@ -17,8 +18,6 @@ from services.risk.what_if import assessment_of, check, value_at_risk
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Confidence = Annotated[float, Query(gt=0.5, lt=1.0)]
-#: Who is recorded as the author of what comes over HTTP.
-ACTOR = "http"
 
 
 def router(engine: RiskEngine, commands: Commands) -> APIRouter:
@@ -41,13 +40,13 @@ def _add_limits(routes: APIRouter, engine: RiskEngine, commands: Commands) -> No
         return _page(items, ids[limit - 1] if len(ids) > limit else None)
 
     @routes.post("/limits", status_code=status.HTTP_201_CREATED)
-    async def create(request: NewLimit) -> dict[str, Any]:
+    async def create(request: Request, new: NewLimit) -> dict[str, Any]:
         """Create a limit; the next step measures it."""
-        if request.limit_id in engine.state.limits:
+        if new.limit_id in engine.state.limits:
             raise Problem(
-                409, "duplicate", f"limit must be new, was '{request.limit_id}'", "replace it with PUT or choose an id"
+                409, "duplicate", f"limit must be new, was '{new.limit_id}'", "replace it with PUT or choose an id"
             )
-        return _written(await commands.send(_set_limit(engine, request.limit_id, request)))
+        return _written(await commands.send(_set_limit(engine, new.limit_id, new, actor_of(request))))
 
     @routes.get("/limits/{limit_id}")
     async def one(limit_id: str) -> dict[str, Any]:
@@ -55,15 +54,15 @@ def _add_limits(routes: APIRouter, engine: RiskEngine, commands: Commands) -> No
         return limit_view(_find_limit(engine, limit_id), engine.state.assessments)
 
     @routes.put("/limits/{limit_id}")
-    async def replace(limit_id: str, request: LimitValues) -> dict[str, Any]:
+    async def replace(request: Request, limit_id: str, new: LimitValues) -> dict[str, Any]:
         """Replace a limit; its breaches are closed and the next step measures anew."""
         _find_limit(engine, limit_id)
-        return _written(await commands.send(_set_limit(engine, limit_id, request)))
+        return _written(await commands.send(_set_limit(engine, limit_id, new, actor_of(request))))
 
     @routes.delete("/limits/{limit_id}")
-    async def delete(limit_id: str) -> dict[str, Any]:
+    async def delete(request: Request, limit_id: str) -> dict[str, Any]:
         """Remove a limit and close its breaches."""
-        return _written(await commands.send(DeleteLimit(engine.now_ns, limit_id, ACTOR)))
+        return _written(await commands.send(DeleteLimit(engine.now_ns, limit_id, actor_of(request))))
 
 
 def _add_breaches(routes: APIRouter, engine: RiskEngine, commands: Commands) -> None:
@@ -79,9 +78,11 @@ def _add_breaches(routes: APIRouter, engine: RiskEngine, commands: Commands) -> 
         return _page(items, older[limit - 1][0] if len(older) > limit else None)
 
     @routes.post("/breaches/{breach_id}/resolve")
-    async def resolve(breach_id: str, request: Resolution) -> dict[str, Any]:
+    async def resolve(request: Request, breach_id: str, done: Resolution) -> dict[str, Any]:
         """Close a breach by hand; it stays silent until it gets worse or is ok again."""
-        return _written(await commands.send(ResolveBreach(engine.now_ns, breach_id, request.action_taken, ACTOR)))
+        return _written(
+            await commands.send(ResolveBreach(engine.now_ns, breach_id, done.action_taken, actor_of(request)))
+        )
 
 
 def _add_measures(routes: APIRouter, engine: RiskEngine) -> None:
@@ -127,44 +128,41 @@ def _add_halts(routes: APIRouter, engine: RiskEngine, commands: Commands) -> Non
         return _page(items, None)
 
     @routes.post("/halt")
-    async def halt(request: Halt) -> dict[str, Any]:
+    async def halt(request: Request, new: Halt) -> dict[str, Any]:
         """Halt trading; it stays halted across restarts until somebody resumes exactly this."""
         command = HaltTrading(
             engine.now_ns,
-            request.scope,
-            request.target,
-            request.reason,
-            ACTOR,
-            request.cancel_orders,
-            request.allow_reducing,
+            new.scope,
+            new.target,
+            new.reason,
+            actor_of(request),
+            new.cancel_orders,
+            new.allow_reducing,
         )
         return _written(await commands.send(command))
 
     @routes.post("/resume")
-    async def resume(request: Resume) -> dict[str, Any]:
+    async def resume(request: Request, old: Resume) -> dict[str, Any]:
         """Lift a halt."""
-        if not request.confirm:
-            raise Problem(
-                409, "not-confirmed", "confirm must be true to resume trading, was false", "send confirm: true"
-            )
-        return _written(
-            await commands.send(ResumeTrading(engine.now_ns, request.scope, request.target, request.reason, ACTOR))
-        )
+        if not old.confirm:
+            raise Problem(409, "not-confirmed", "confirm must be true to resume, was false", "send confirm: true")
+        command = ResumeTrading(engine.now_ns, old.scope, old.target, old.reason, actor_of(request))
+        return _written(await commands.send(command))
 
 
-def _set_limit(engine: RiskEngine, limit_id: str, request: LimitValues) -> SetLimit:
+def _set_limit(engine: RiskEngine, limit_id: str, new: LimitValues, actor: str) -> SetLimit:
     return SetLimit(
         engine.now_ns,
         limit_id,
-        request.limit_type,
-        request.limit_value,
-        request.threshold_warning,
-        request.action,
-        request.enabled,
-        request.portfolio_id or "",
-        request.symbol or "",
-        ACTOR,
-        request.threshold_breach,
+        new.limit_type,
+        new.limit_value,
+        new.threshold_warning,
+        new.action,
+        new.enabled,
+        new.portfolio_id or "",
+        new.symbol or "",
+        actor,
+        new.threshold_breach,
     )
 
 

@@ -134,4 +134,4 @@ def test_metrics_are_the_ledgers_figures(engine: EngineHarness) -> None:
     assert 'nautilus_portfolio_total_value{currency="USD",portfolio="main"} 1.00001225e+06' in text
     assert 'nautilus_portfolio_unrealized_pnl{currency="USD",portfolio="main"} 3.75' in text
     assert 'nautilus_portfolio_realized_pnl{currency="USD",portfolio="main"} 10.0' in text
-    assert "nautilus_trades_total 3.0" in text
+    assert "nautilus_portfolio_fills_total 3.0" in text
