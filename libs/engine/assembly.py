@@ -90,7 +90,7 @@ class Assembly:
         else:
             routers = [component.router(host.engine, commands)] if component.router is not None else []
             guard = make_guard(parts.settings, settings.host if settings else LOOPBACK, parts.clock)
-            app = self._app(view, routers, registry, settings, guard)
+            app = self._app(view, routers, registry, settings, guard, component.body_limits)
             self._serve(member, app, listener)
             self._registry = registry
         self.members.append(member)

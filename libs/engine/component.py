@@ -65,6 +65,7 @@ class Component:
             None takes the class that this process has imported for the engine's prefix, from the environment.
         max_input_age_seconds: By topic name, the silence past which an input counts as stale; a topic not named may
             be silent for ever.
+        body_limits: Bytes by path where 1 MiB of request body is too little.
     """
 
     name: str
@@ -75,3 +76,4 @@ class Component:
     metrics: Callable[[Any, CollectorRegistry], None] | None = None
     settings: EngineSettings | None = None
     max_input_age_seconds: Mapping[str, float] = field(default_factory=dict)
+    body_limits: Mapping[str, int] = field(default_factory=dict)
