@@ -16,7 +16,7 @@ from libs.engine.vitals import Change
 from libs.messagebus.errors import BufferFullError, PublisherClosedError
 
 _SECONDS = 5.0
-_SAMPLE_SECONDS = 0.5
+_SAMPLE_SECONDS = 0.1
 
 
 async def announce(
@@ -49,7 +49,7 @@ async def announce(
 
 
 class StateMonitor:
-    """Looks at every member twice a second: its reading notes progress, and changes nobody asked for are told."""
+    """Looks at every member ten times a second: progress is noted, and changes nobody asked for are told."""
 
     name = "state_monitor"
 
@@ -67,7 +67,7 @@ class StateMonitor:
     def tell(self) -> None:
         """Publish what changed since the last look."""
         for view in self._views:
-            state = view.vitals().state
+            state = view.sample()
             previous = self._states.get(view.name, "starting")
             self._states[view.name] = state
             if state == previous or "paused" in (state, previous):

@@ -50,15 +50,22 @@ class HaltDesk:
 
     Args:
         timeout_seconds: For the bus, risk and the way back together.
+        reading_seconds: For the way back alone, once risk has committed.
     """
 
     def __init__(
-        self, publisher: Publisher, transport: Transport, watch: HaltWatch, timeout_seconds: float = 5.0
+        self,
+        publisher: Publisher,
+        transport: Transport,
+        watch: HaltWatch,
+        timeout_seconds: float = 5.0,
+        reading_seconds: float = 1.0,
     ) -> None:
         self._publisher = publisher
         self._transport = transport
         self._watch = watch
         self._timeout_seconds = timeout_seconds
+        self._looks = max(1, int(reading_seconds / _POLL_SECONDS))
 
     async def send(self, command: HaltTrading | ResumeTrading) -> str:
         """Halt or release; returns the id of the command event.
@@ -73,7 +80,7 @@ class HaltDesk:
                 event_id = await self._publisher.publish_confirmed(command)
                 await self._until_committed()
                 # Risk's decision was appended with that commit; only the reading of it is still to come.
-                for _ in range(int(1 / _POLL_SECONDS)):
+                for _ in range(self._looks):
                     if self._watch.holds(command.scope, command.target) == wanted:
                         return event_id
                     await asyncio.sleep(_POLL_SECONDS)

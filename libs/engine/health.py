@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from libs.contracts.system import EngineState
 from libs.engine.vitals import Change, Vitals
 
 Status = Literal["starting", "healthy", "degraded", "paused", "stopped"]
@@ -64,6 +65,10 @@ class HostView(Protocol):
     name: str
     instance: str
     role: str
+
+    def sample(self) -> EngineState:
+        """A cheap look, ten times a second: takes note of progress and returns the state."""
+        ...
 
     def vitals(self) -> Vitals:
         """Read everything now."""

@@ -53,11 +53,15 @@ class TailHost:
         """Where the task ``name`` reports progress; past the silence given, the service is degraded."""
         return self._parts.tasks.expect(self.name, f"{self.name}.{name}", max_silence_seconds).progress
 
+    def sample(self) -> EngineState:
+        """See :class:`~libs.engine.health.HostView`."""
+        return "stopped" if self._parts.stopping else self._state
+
     def vitals(self) -> Vitals:
         """See :class:`~libs.engine.health.HostView`."""
         parts = self._parts
         return Vitals(
-            state="stopped" if parts.stopping else self._state,
+            state=self.sample(),
             uptime_seconds=parts.uptime_seconds,
             loop_tick_age_seconds=parts.loop.tick_age_seconds,
             loop_lag_seconds=parts.loop.lag_seconds,

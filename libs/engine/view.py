@@ -42,21 +42,22 @@ class EngineView:
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def sample(self) -> None:
-        """Called about once a second: progress is a commit, or having nothing left to commit."""
+    def sample(self) -> EngineState:
+        """See :class:`~libs.engine.health.HostView`: progress is a commit, or having nothing left to commit."""
         committer = self._host.committer
         if committer.commits != self._seen_commits or not (committer.behind or self._host.lag_entries):
             self._seen_commits = committer.commits
             self._progress_ns = monotonic_ns()
+        return "stopped" if self._parts.stopping and self._host.state != "failed" else self._host.state
 
     def vitals(self) -> Vitals:
         """See :class:`~libs.engine.health.HostView`."""
-        self.sample()
+        state = self.sample()
         host, parts, now = self._host, self._parts, monotonic_ns()
         committer, inputs = host.committer, host.inputs
         letter_ns = inputs.last_dead_letter_ns
         return Vitals(
-            state=host.state if not parts.stopping or host.state == "failed" else "stopped",
+            state=state,
             epoch=committer.lease.epoch,
             uptime_seconds=parts.uptime_seconds,
             progress_age_seconds=(now - self._progress_ns) / _SECOND,

@@ -9,6 +9,7 @@ from typing import Any
 from libs.clock import LiveClock
 from libs.contracts import topics
 from libs.contracts.risk import HaltChanged, HaltTrading, ResumeTrading
+from libs.contracts.system import EngineState
 from libs.contracts.topics import CODEC, REGISTRY
 from libs.engine.halts import HaltDesk, HaltWatch
 from libs.engine.vitals import Change, Vitals
@@ -28,6 +29,9 @@ class SetHost:
     def __init__(self, vitals: Vitals) -> None:
         self.now = vitals
         self.asked: list[tuple[str, str, str]] = []
+
+    def sample(self) -> EngineState:
+        return self.now.state
 
     def vitals(self) -> Vitals:
         return self.now
@@ -55,14 +59,14 @@ class SetHost:
 class RiskDesk:
     """Reads the inbox of risk, publishes what ``obeys`` decides, commits: the least a risk engine does."""
 
-    def __init__(self, obeys: bool = True) -> None:
+    def __init__(self, obeys: bool = True, reading_seconds: float = 1.0) -> None:
         self.transport = MemoryTransport()
         self.halts = HaltWatch()
         self.commands: list[HaltTrading | ResumeTrading] = []
         self._obeys = obeys
         clock = LiveClock()
         self.publisher = Publisher(self.transport, CODEC, REGISTRY, "surface-1", clock)
-        self.desk = HaltDesk(self.publisher, self.transport, self.halts, timeout_seconds=5.0)
+        self.desk = HaltDesk(self.publisher, self.transport, self.halts, 5.0, reading_seconds)
 
     async def run(self) -> None:
         """Serve until cancelled."""

@@ -92,7 +92,8 @@ def test_heartbeats_of_before_the_start_are_not_signs_of_life() -> None:
     beat = HeartbeatSent(1, "features", "features-1", 1, "0", "running", 0, 8500)
 
     async def use(watch: BusWatch) -> None:
-        await asyncio.sleep(0.01)
+        await _put(transport, 5, _halt(True))
+        await _until(lambda: watch.halts.holds("all", ""))  # by now it reads
         assert [fact.age_seconds for fact in watch.heartbeats.upstreams(["features"])] == [None]
         await _put(transport, 1, beat)
         await _until(lambda: watch.heartbeats.upstreams(["features"])[0].age_seconds is not None)
@@ -158,7 +159,7 @@ def test_a_lost_heartbeat_is_followed_by_the_next_and_never_sent_late() -> None:
 
 def test_a_halt_that_risk_refuses_is_not_claimed() -> None:
     async def main() -> None:
-        risk = RiskDesk(obeys=False)
+        risk = RiskDesk(obeys=False, reading_seconds=0.05)
         running = await serving(risk)
         with pytest.raises(CommandRefused, match="did not halt all") as caught:
             await risk.desk.send(HaltTrading(1, "all", "", "drill", "ann"))
