@@ -11,7 +11,7 @@ from libs.engine.commands import Commands
 from services.analytics import views
 from services.analytics.engine import AnalyticsEngine
 from services.analytics.requests import CalculateRequest, Calculation, Page, Performance, PerformanceRequest
-from services.analytics.volatility_api import volatility_routes
+from services.analytics.volatility import DECAY, MIN_OBSERVATIONS, MODEL
 from services.analytics.windows import portfolio_window, symbol_window
 
 Limit = Annotated[int, Query(ge=1, le=50_000)]
@@ -23,7 +23,7 @@ def router(engine: AnalyticsEngine, _commands: Commands) -> APIRouter:
     routes = APIRouter()
     routes.include_router(_portfolio_routes(engine))
     routes.include_router(_symbol_routes(engine))
-    routes.include_router(volatility_routes(engine))
+    routes.include_router(_volatility_routes(engine))
     return routes
 
 
@@ -125,5 +125,42 @@ def _symbol_routes(engine: AnalyticsEngine) -> APIRouter:
         series = views.symbol_of(engine, symbol)
         items = [(ts, {"ts_event": ts, "close": close}) for ts, close in zip(series.closed, series.closes, strict=True)]
         return views.page(items, cursor, limit)
+
+    return routes
+
+
+def _volatility_routes(engine: AnalyticsEngine) -> APIRouter:
+    """Routes under ``/api/v1/volatility``."""
+    routes = APIRouter(prefix="/api/v1/volatility", tags=["volatility"])
+
+    @routes.get("/models")
+    async def models() -> dict[str, Any]:
+        """The models that forecast."""
+        one = {
+            "model": MODEL,
+            "parameters": {"decay": DECAY},
+            "minimum_observations": MIN_OBSERVATIONS,
+            "periods_per_year": engine.settings.periods_per_year,
+            "formula": "sqrt(p * sum(decay^k * r[t-k]^2) / sum(decay^k)), r daily log returns",
+        }
+        return {"items": [one], "count": 1, "next_cursor": None}
+
+    @routes.get("/symbols")
+    async def symbols() -> dict[str, Any]:
+        """Instruments with a usable price, and their forecast or why there is none."""
+        items = [
+            views.forecast(engine, symbol, 1)
+            for symbol, series in sorted(engine.state.symbols.items())
+            if series.closes
+        ]
+        return {"items": items, "count": len(items), "next_cursor": None}
+
+    @routes.get("/symbols/{symbol}/forecast")
+    async def forecast(symbol: str, horizon: Annotated[int, Query(ge=1, le=30)] = 5) -> dict[str, Any]:
+        """The forecast for the next ``horizon`` days; 409 before there are enough returns."""
+        series = views.symbol_of(engine, symbol)
+        _, observations = series.volatility(engine.settings.periods_per_year)
+        views.need(observations, MIN_OBSERVATIONS, f"the {MODEL} forecast of '{symbol}'")
+        return views.forecast(engine, symbol, horizon)
 
     return routes

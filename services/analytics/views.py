@@ -11,7 +11,7 @@ from services.analytics.engine import AnalyticsEngine
 from services.analytics.execution import ExecutionTotals, in_basis_points
 from services.analytics.requests import CalculateRequest, Calculation, Page, Performance, PerformanceRequest
 from services.analytics.state import PortfolioRecord
-from services.analytics.volatility import SymbolSeries
+from services.analytics.volatility import DECAY, MIN_OBSERVATIONS, MODEL, SymbolSeries
 from services.analytics.windows import MetricName, Window, per_period, window_figures
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,6 +27,8 @@ _PERCENT: Final = {
     "max_drawdown": "max_drawdown_pct",
     "hit_rate": "win_rate_pct",
 }
+#: Returns from which a volatility counts as reliable: a year of days.
+RELIABLE_OBSERVATIONS: Final = 250
 METHOD: Final = "time-weighted daily returns, empyrical's definitions"
 
 
@@ -166,6 +168,30 @@ def execution(
         **provenance(
             engine, totals.ts_last, "fills", "fill price against venue reference and arrival price", is_synthetic
         ),
+    }
+
+
+def forecast(engine: AnalyticsEngine, symbol: str, horizon: int) -> dict[str, Any]:
+    """The forecast for the next ``horizon`` days, null with the reason before there are enough returns."""
+    series = engine.state.symbols[symbol]
+    periods = engine.settings.periods_per_year
+    volatility, observations = series.volatility(periods)
+    reasons = {"std_error": "an exponentially weighted mean states no sampling error"}
+    if volatility is None:
+        reasons["volatility"] = reasons["variance"] = (
+            f"needs at least {MIN_OBSERVATIONS} daily returns, has {observations}"
+        )
+    return {
+        "symbol": symbol,
+        "model": MODEL,
+        "horizon_days": horizon,
+        "volatility": volatility,
+        "variance": None if volatility is None else volatility * volatility * horizon / periods,
+        "std_error": None,
+        "observations": observations,
+        "reliable": observations >= RELIABLE_OBSERVATIONS,
+        "reasons": reasons,
+        **provenance(engine, series.ts_last, series.source, f"{MODEL} {DECAY}", series.is_synthetic),
     }
 
 
