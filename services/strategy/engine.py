@@ -158,7 +158,10 @@ class StrategyEngine:
         self.state.buffer.predictions[event.symbol, event.model_id, event.horizon] = event
 
     def on_portfolio_snapshot_taken(self, event: PortfolioSnapshotTaken) -> None:
-        """Keep the valuation; it contains every fill up to its time."""
+        """Keep the valuation: it contains every fill up to its time that was booked here before it arrived.
+
+        The ledger learns of a fill from this engine, so a fill booked after a valuation arrived is not in that one.
+        """
         state = self.state
         state.snapshots[event.portfolio_id] = event
         effects = state.cash_effects.get(event.portfolio_id)
