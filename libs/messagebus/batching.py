@@ -102,9 +102,11 @@ class Batcher:
         self, batches: Batches, stream: str, group: Sequence[Item], sequence: int, ts_publish: int
     ) -> None:
         first = sequence + batches.count
+        is_tracked = Tracked in set(map(type, group))
         error: PublishError
         try:
-            data = self._codec.encode(self._batch(group, first, ts_publish))
+            batch = self._linked(group, first, ts_publish) if is_tracked else self._plain(group, first, ts_publish)
+            data = self._codec.encode(batch)
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as failure:
             error = PublishError(f"event must be encodable, was not: {failure}; give its fields their declared types")
             error.__cause__ = failure
@@ -112,9 +114,12 @@ class Batcher:
             if len(data) <= self._max_entry_bytes:
                 batches.outputs.append(Output(stream, data))
                 batches.count += len(group)
-                for index, item in enumerate(group):
-                    if isinstance(item, Tracked) and item.confirmed is not None:
-                        batches.confirmations.append((item.confirmed, f"{self._producer}:{first + index}"))
+                if is_tracked:
+                    batches.confirmations += [
+                        (item.confirmed, f"{self._producer}:{first + index}")
+                        for index, item in enumerate(group)
+                        if isinstance(item, Tracked) and item.confirmed is not None
+                    ]
                 return
             error = EntryTooLargeError(
                 f"event must fit into {self._max_entry_bytes} bytes, was {len(data)}; publish a reference to its data"
@@ -127,9 +132,10 @@ class Batcher:
         self._encode_group(batches, stream, group[:middle], sequence, ts_publish)
         self._encode_group(batches, stream, group[middle:], sequence, ts_publish)
 
-    def _batch(self, group: Sequence[Item], first: int, ts_publish: int) -> RecordBatch:
-        if Tracked not in set(map(type, group)):
-            return RecordBatch(self._producer, first, ts_publish, list(group))
+    def _plain(self, group: Sequence[Item], first: int, ts_publish: int) -> RecordBatch:
+        return RecordBatch(self._producer, first, ts_publish, list(group))
+
+    def _linked(self, group: Sequence[Item], first: int, ts_publish: int) -> RecordBatch:
         tracked = [item if isinstance(item, Tracked) else Tracked(item) for item in group]
         inputs: dict[str, int] = {}
         causes = [inputs.setdefault(item.cause, len(inputs)) if item.cause else -1 for item in tracked]

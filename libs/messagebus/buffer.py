@@ -29,7 +29,7 @@ class EventBuffer:
     """
 
     def __init__(self, registry: TopicRegistry, max_events: int, policy: FullPolicy, progress: Progress) -> None:
-        """Make an empty buffer for ``max_events`` events that tells ``progress`` what it takes in and drops."""
+        """Make an empty buffer for ``max_events`` events that tells ``progress`` what it drops."""
         self.streams: dict[type[Any], str] = {}
         self.dropped = 0
         self._registry = registry
@@ -56,7 +56,6 @@ class EventBuffer:
         if len(self._items) >= self._max_events and not self._make_room(item):
             return
         self._items.append(item)
-        self._progress.accepted += 1
 
     def take(self, count: int) -> list[Item]:
         """Remove and return the oldest ``count`` items."""

@@ -28,16 +28,12 @@ class PublisherStatistics:
 
 
 class Progress:
-    """Counts events taken in and events done with; first in, first done.
+    """Counts events done with; first in, first done.
 
-    Invariant: ``finished <= accepted``, and every waiter's target lies between the two.
-
-    Attributes:
-        accepted: Events taken in; whoever takes one in adds to it (a method call an event was measurable).
+    Events taken in are not counted (it would cost on every event): they are those done with and those pending.
     """
 
     def __init__(self) -> None:
-        self.accepted = 0
         self._finished = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -52,11 +48,11 @@ class Progress:
         while self._waiters and self._waiters[0][0] <= self._finished:
             _settle(self._waiters.pop(0)[1], None)
 
-    def when_done(self) -> asyncio.Future[None]:
-        """Done when everything accepted so far is."""
+    def when_done(self, pending: int) -> asyncio.Future[None]:
+        """Done when the ``pending`` events there are now are done with."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self._finished < self.accepted:
-            self._waiters.append((self.accepted, future))
+        if pending:
+            self._waiters.append((self._finished + pending, future))
         else:
             future.set_result(None)
         return future

@@ -150,7 +150,7 @@ class Publisher:
             PublisherClosedError: If the publisher is closed first and drops some of it.
         """
         self._hurry.set()
-        await self._progress.when_done()
+        await self._progress.when_done(len(self._buffer) + self._in_flight)
 
     async def close(self) -> None:
         """Take no more events, flush, end. Cancelled (for a bus that stays away) it drops what is left and says so."""

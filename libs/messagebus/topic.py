@@ -49,6 +49,7 @@ class Topic(Generic[E]):
         moves_clock: Whether the clock of a replaying engine follows this topic's ``ts_event``. True for the data
             itself; never for what a person sends, whose time is today.
         description: One line for the generated catalogue.
+        stream: Stream name without the fleet prefix: ``family:priority``. Stored, as it is read once an event.
     """
 
     name: str
@@ -61,11 +62,10 @@ class Topic(Generic[E]):
     conflate: bool = False
     moves_clock: bool = False
     description: str = ""
+    stream: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def stream(self) -> str:
-        """Stream name without the fleet prefix: ``family:priority``."""
-        return f"{self.family}:{self.priority.label}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stream", f"{self.family}:{self.priority.label}")
 
     def key_of(self, event: E) -> str:
         """The value of the key field of ``event``, or ``""`` for a topic without one."""
