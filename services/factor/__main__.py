@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from libs.engine.run import run_components
-
 from libs.engine.component import Component
+from libs.engine.run import run_components
 from services.factor.api import router
 from services.factor.engine import FactorEngine
 from services.factor.metrics import register_metrics
@@ -21,9 +20,10 @@ def components(settings: FactorSettings | None = None) -> list[Component]:
             port=chosen.port,
             router=router,
             metrics=register_metrics,
+            settings=chosen,
         )
     ]
 
 
 if __name__ == "__main__":
-    run_components(components())
+    run_components(components)

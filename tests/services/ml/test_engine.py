@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+import scipy.stats
 from prometheus_client import CollectorRegistry, generate_latest
 
 from libs.contracts.analysis import ModelTrained, PredictionMade
@@ -98,6 +99,17 @@ def test_a_suspended_instrument_is_scored_at_its_next_close_and_ranked_with_nobo
     assert record.correlation_days == days + 1
 
 
+def test_a_rank_correlation_compares_predictions_of_one_timestamp_only() -> None:
+    harness = started(10)
+    step(harness, 10, (1, 2, 3))
+    made = [event.value for event in harness.published[-3:]]
+    before = harness.engine.state.record.correlation_sum
+    step(harness, 11)  # the first instrument is back: its prediction is two days old
+    outcome = MARKET.closes[11, 1:] / MARKET.closes[10, 1:] - 1
+    expected = scipy.stats.spearmanr(made, outcome).statistic
+    assert harness.engine.state.record.correlation_sum - before == pytest.approx(expected, abs=1e-12)
+
+
 def test_an_instrument_that_left_is_not_scored_over_the_gap() -> None:
     harness = started(10)
     harness.send(InstrumentDefined(10 * DAY_NS, SYMBOLS[0], "equity", "USD", is_tradable=False))
@@ -160,15 +172,15 @@ def test_one_synthetic_row_marks_every_later_prediction() -> None:
     harness.send(*defined())
     for day in range(14):
         harness.send(*[MARKET.vector(day, name) for name in range(4)])
-        harness.send(*[MARKET.close(day, name, synthetic=(day, name) == (8, 2)) for name in range(4)])
+        harness.send(*[MARKET.close(day, name, synthetic=(day, name) == (9, 2)) for name in range(4)])
         harness.close_step((day + 1) * DAY_NS)
     marked = [
         (event.ts_event // DAY_NS - 1, event.symbol) for event in harness.of_type(PredictionMade) if event.is_synthetic
     ]
     trained = [event.ts_event // DAY_NS - 1 for event in harness.of_type(ModelTrained)]
     assert trained == [5, 8, 11]
-    # At day 8 the outcome of a training row was synthetic, and the fit of that day learned it.
-    assert marked == [(day, symbol) for day in range(8, 14) for symbol in SYMBOLS]
+    # Day 9: the inputs of one prediction are synthetic. Day 10: none is. Day 11: the fit has learned those of day 9.
+    assert marked == [(9, SYMBOLS[2])] + [(day, symbol) for day in range(11, 14) for symbol in SYMBOLS]
 
 
 def test_another_seed_changes_its_label_and_nothing_else() -> None:

@@ -24,9 +24,8 @@ MARKET = Market(DAYS)
 
 def run(market: Market, days: int = DAYS, seed: int | None = None) -> EngineHarness:
     harness = EngineHarness(make)
-    harness.send(*defined())
     for day in range(days):
-        events = market.day(day)
+        events = [*(defined() if day == 0 else []), *market.day(day)]
         if seed is not None:
             random.Random(seed + day).shuffle(events)
         harness.send(*events)
@@ -63,8 +62,9 @@ def oracle(market: Market) -> list[tuple[int, np.ndarray, int]]:
 
 
 def test_predictions_and_their_record_are_the_oracles() -> None:
-    published = by_day(run(MARKET))
-    walk = oracle(MARKET)
+    harness = run(MARKET)
+    published, walk = by_day(harness), oracle(MARKET)
+    errors: list[np.ndarray] = []
     assert sorted(published) == [day for day, _, _ in walk] == list(range(SETTINGS.minimum_days, DAYS))
     hits, scored, coefficients = 0, 0, []
     previous: np.ndarray | None = None
@@ -77,6 +77,7 @@ def test_predictions_and_their_record_are_the_oracles() -> None:
             outcome = MARKET.closes[day] / MARKET.closes[day - 1] - 1
             hits, scored = hits + int(np.sum((outcome > 0) == (previous > 0))), scored + len(outcome)
             coefficients.append(scipy.stats.spearmanr(previous, outcome).statistic)
+            errors.append(np.abs(outcome - previous))
         assert {event.observations for event in events} == {scored}
         if scored:
             assert events[0].hit_rate == pytest.approx(hits / scored, abs=1e-15)
@@ -85,6 +86,9 @@ def test_predictions_and_their_record_are_the_oracles() -> None:
             assert events[0].hit_rate is None
             assert events[0].information_coefficient is None
         previous = expected
+    for name, symbol in enumerate(SYMBOLS):
+        kept = harness.engine.state.instruments[symbol].errors.newest
+        np.testing.assert_allclose(kept, [error[name] for error in errors], rtol=1e-9, atol=1e-13)
 
 
 def test_training_events_come_when_due_with_what_they_were_trained_on() -> None:
@@ -101,6 +105,14 @@ def test_training_events_come_when_due_with_what_they_were_trained_on() -> None:
     assert last["in_sample_mean_squared_error_naive_mean"] <= last["in_sample_mean_squared_error_naive_zero"]
     assert 0.0 <= last["out_of_sample_hit_rate"] <= 1.0
     assert "out_of_sample_hit_rate" not in trained[0].metrics
+
+
+def test_the_data_hash_tells_the_smallest_difference_however_long_ago() -> None:
+    changed = Market(DAYS)
+    changed.features["rsi_14"][0, 0] = np.nextafter(changed.features["rsi_14"][0, 0], 100.0)
+    plain, again, other = (run(market).of_type(ModelTrained) for market in (MARKET, Market(DAYS), changed))
+    assert [event.data_hash for event in plain] == [event.data_hash for event in again]
+    assert all(one.data_hash != two.data_hash for one, two in zip(plain, other, strict=True))
 
 
 def test_the_future_changes_no_past_prediction() -> None:

@@ -1,4 +1,4 @@
-"""The features engine's own vectors feed the model: names fit, close-only prices suffice, nothing is silently skipped."""
+"""The features engine's own vectors feed the model: names fit, close-only prices suffice, no day is skipped."""
 
 from __future__ import annotations
 
