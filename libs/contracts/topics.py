@@ -1,6 +1,6 @@
 """The topic registry: every topic of the fleet, one line each.
 
-``docs/topics.md`` is generated from this table (``python -m libs.contracts.catalogue``).
+``docs/topics.md`` is generated from this table (``python -m services.fleet.catalogue``).
 """
 
 from __future__ import annotations
