@@ -6,7 +6,7 @@ from libs.clock.live import LiveClock
 from libs.engine.component import Component
 from libs.engine.run import run_components
 from services.marketdata.adapters.replay import replay_adapter
-from services.marketdata.api import router
+from services.marketdata.api import BODY_LIMITS, router
 from services.marketdata.engine import MarketDataEngine
 from services.marketdata.metrics import register_metrics
 from services.marketdata.progress import ReplayProgress
@@ -26,6 +26,7 @@ def components(settings: MarketDataSettings | None = None) -> list[Component]:
             adapters=lambda context: [replay_adapter(context, chosen, progress)],
             metrics=lambda engine, registry: register_metrics(engine, registry, progress),
             settings=chosen,
+            body_limits=BODY_LIMITS,
         )
     ]
 

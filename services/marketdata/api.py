@@ -32,8 +32,8 @@ from services.marketdata.views import feed_view, record_view, symbol_view
 
 #: Name of the feed that ``POST /data/ingest`` publishes through.
 INGEST_FEED: Final = "ingest"
-#: A body of rows may be this large.
-MAX_DATA_BYTES: Final = 64 * 1024 * 1024
+#: Bytes a body may have, by path: what MAX_ROWS rows take.
+BODY_LIMITS: Final = {"/data/ingest": 16 * 1024 * 1024}
 _CLOSE_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.005
 
@@ -63,7 +63,7 @@ def router(
     _add_controls(routes, engine, commands)
     ingesting = asyncio.Lock()
 
-    @routes.post("/data/ingest", max_body_size=MAX_DATA_BYTES)
+    @routes.post("/data/ingest")
     async def ingest(request: IngestRequest) -> dict[str, Any]:
         """Publish rows, timestamp by timestamp; each timestamp has closed its stages before the next begins."""
         async with ingesting:

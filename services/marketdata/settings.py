@@ -6,7 +6,6 @@ from datetime import date
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
-from pydantic_settings import NoDecode
 
 from libs.contracts.fleet import PORTS, READERS
 from libs.engine.settings import CommaSeparated, EngineSettings, engine_config
@@ -33,8 +32,8 @@ class MarketDataSettings(EngineSettings):
     model_config = engine_config("MARKETDATA_")
 
     port: int = PORTS["marketdata"]
-    sources: Annotated[tuple[FileSource | str, ...], NoDecode, BeforeValidator(parse_sources)] = tuple(PACKAGED_SETS)
-    instruments: Annotated[dict[str, InstrumentSpec], NoDecode, BeforeValidator(parse_instruments)] = {}
+    sources: Annotated[tuple[FileSource | str, ...], BeforeValidator(parse_sources)] = tuple(PACKAGED_SETS)
+    instruments: Annotated[dict[str, InstrumentSpec], BeforeValidator(parse_instruments)] = {}
     start_date: date | None = None
     end_date: date | None = None
     speed: float = Field(default=30.0, ge=0, le=1_000_000, allow_inf_nan=False)

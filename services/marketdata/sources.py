@@ -6,7 +6,6 @@ A source is either the name of a data set that ships inside an installed package
 
 from __future__ import annotations
 
-import json
 from datetime import time
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, get_args
@@ -170,20 +169,13 @@ Source = FileSource | str
 
 
 def parse_sources(value: Any) -> Any:
-    """Sources from the environment: ``none``, names with commas between them, or a JSON list of names and files.
+    """Sources as the environment gives them, JSON decoded: ``none``, names with commas between them, or a list.
 
     Raises:
         ValueError: One sentence that names the source and the field.
     """
     if isinstance(value, str):
-        text = value.strip()
-        if text.startswith("["):
-            try:
-                value = json.loads(text)
-            except ValueError as error:
-                raise ValueError(f"must be JSON or names with commas between them, was no JSON: {error}") from None
-        else:
-            value = [] if text == "none" else [part.strip() for part in text.split(",") if part.strip()]
+        value = [] if value.strip() == "none" else [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(value, list | tuple):
         raise ValueError(f"must be a list of sources, was {type(value).__name__}; write e.g. skfolio.sp500,arch.nasdaq")
     parsed = tuple(_parse_source(position, item) for position, item in enumerate(value, 1))
@@ -202,18 +194,13 @@ def _parse_source(position: int, item: Any) -> Source:
 
 
 def parse_instruments(value: Any) -> Any:
-    """Instruments from the environment: a JSON object of symbol to instrument.
+    """Instruments as the environment gives them, JSON decoded: symbol to instrument.
 
     Raises:
         ValueError: One sentence that names the symbol and the field.
     """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise ValueError(f"must be a JSON object of symbol to instrument, was no JSON: {error}") from None
     if not isinstance(value, dict):
-        raise ValueError(f"must be a JSON object of symbol to instrument, was {type(value).__name__}")
+        raise ValueError(f"must be a JSON object of symbol to instrument, was {type(value).__name__}; correct it")
     for symbol in value:
         if not is_symbol(symbol):
             raise ValueError(f"must name symbols as SYMBOL.VENUE, was '{symbol}'")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -115,10 +115,11 @@ class StampReader:
     def _count(self, value: Any) -> int:
         text = repr(value) if isinstance(value, float) else str(value).strip()
         try:
-            exact = Decimal("NaN" if "_" in text else text) * self._scale
-        except InvalidOperation:
-            raise ValueError("must be a number counted since 1970") from None
-        if not 0 <= exact <= MAX_NS:  # false for NaN
+            exact = Decimal(text) * self._scale
+            is_stamp = "_" not in text and 0 <= exact <= MAX_NS  # the comparison raises for NaN
+        except DecimalException:
+            is_stamp = False
+        if not is_stamp:
             raise ValueError("must be a number counted since 1970, up to 2262")
         if exact != exact.to_integral_value():
             raise ValueError("must be a whole number of nanoseconds")
