@@ -112,8 +112,15 @@ def _run(use: Callable[[_Session], Awaitable[None]], process: Process, transport
     asyncio.run(main())
 
 
+class _Lasting(MemoryTransport):
+    """Can be looked into after the process has closed it, as a server can."""
+
+    async def close(self) -> None:
+        pass
+
+
 def _process(component: Component, **options: Any) -> tuple[Process, MemoryTransport]:
-    transport = MemoryTransport()
+    transport = _Lasting()
     bus = BusSettings(heartbeat_seconds=0.05)
     return Process([component], SETTINGS, transport, LiveClock(), bus=bus, **options), transport
 
