@@ -24,6 +24,9 @@ class LimitUpdated(Event, frozen=True, tag="risk.limits.updated.v1"):
         portfolio_id: Empty = every portfolio, each by itself.
         symbol: Empty = any; only a ``position_size`` may name one.
         threshold_breach: Share of the limit from which on it is breached.
+        equity_fraction: Only for limits in money: they are at least this share of equity (for ``daily_loss``, of the
+            equity the day began with), so that a limit set for the opening capital does not choke an account that
+            grew. 0 = ``limit_value`` alone.
     """
 
     limit_id: str
@@ -36,6 +39,7 @@ class LimitUpdated(Event, frozen=True, tag="risk.limits.updated.v1"):
     symbol: str
     actor: str
     threshold_breach: float = 1.0
+    equity_fraction: float = 0.0
 
 
 class ExposureCalculated(Event, frozen=True, tag="risk.exposure.v1"):
@@ -84,6 +88,7 @@ class BreachDetected(Event, frozen=True, tag="risk.breach.detected.v1"):
     """A limit opened a breach or its breach changed severity.
 
     Attributes:
+        limit_value: In force at that time, ``equity_fraction`` included.
         value, utilization: None when the limit cannot be measured, which counts as a breach; ``reason`` says why.
         severity: low from the warning threshold, medium from 100 % of the limit (or unmeasurable), high from 120 %,
             critical from 150 %.
@@ -144,6 +149,7 @@ class SetLimit(Event, frozen=True, tag="risk.set_limit.v1"):
     symbol: str
     actor: str
     threshold_breach: float = 1.0
+    equity_fraction: float = 0.0
 
 
 class DeleteLimit(Event, frozen=True, tag="risk.delete_limit.v1"):

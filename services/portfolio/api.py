@@ -25,7 +25,12 @@ SeriesLimit = Annotated[int, Query(ge=1, le=50_000)]
 def router(engine: PortfolioEngine, commands: Commands) -> APIRouter:
     """Routes of portfolios, positions, equity curves and cash flows."""
     routes = APIRouter(tags=["portfolio"])
+    _add_reads(routes, engine)
+    _add_writes(routes, engine, commands)
+    return routes
 
+
+def _add_reads(routes: APIRouter, engine: PortfolioEngine) -> None:
     @routes.get("/capabilities")
     async def capabilities() -> dict[str, Any]:
         """What works here, and what does not and why."""
@@ -38,15 +43,6 @@ def router(engine: PortfolioEngine, commands: Commands) -> APIRouter:
         ids = sorted(portfolio_id for portfolio_id in known if portfolio_id > cursor)
         items = [portfolio_view(engine, known[portfolio_id]) for portfolio_id in ids[:limit]]
         return _page(items, ids[limit - 1] if len(ids) > limit else None)
-
-    @routes.post("/portfolios", status_code=status.HTTP_201_CREATED)
-    async def create(request: Request, new: NewPortfolio) -> dict[str, Any]:
-        """Open a portfolio with cash; 409 when its id or name is in use."""
-        portfolio_id = new.portfolio_id or _id_of(new.portfolio_name)
-        command = CreatePortfolio(
-            engine.now_ns, portfolio_id, new.portfolio_name, new.base_currency, new.cash_balance, actor_of(request)
-        )
-        return _written(await commands.send(command))
 
     @routes.get("/portfolios/{portfolio_id}")
     async def portfolio(portfolio_id: str) -> dict[str, Any]:
@@ -71,6 +67,17 @@ def router(engine: PortfolioEngine, commands: Commands) -> APIRouter:
         items = [point_view(point) for point in older[-limit:]]
         return _page(items, items[0]["ts_event"] if len(older) > limit else None)
 
+
+def _add_writes(routes: APIRouter, engine: PortfolioEngine, commands: Commands) -> None:
+    @routes.post("/portfolios", status_code=status.HTTP_201_CREATED)
+    async def create(request: Request, new: NewPortfolio) -> dict[str, Any]:
+        """Open a portfolio with cash; 409 when its id or name is in use."""
+        portfolio_id = new.portfolio_id or _id_of(new.portfolio_name)
+        command = CreatePortfolio(
+            engine.now_ns, portfolio_id, new.portfolio_name, new.base_currency, new.cash_balance, actor_of(request)
+        )
+        return _written(await commands.send(command))
+
     @routes.post("/portfolios/{portfolio_id}/cash-flows", status_code=status.HTTP_201_CREATED)
     async def record_cash_flow(request: Request, portfolio_id: str, flow: NewCashFlow) -> dict[str, Any]:
         """Record a deposit, withdrawal, dividend, interest or fee."""
@@ -79,8 +86,6 @@ def router(engine: PortfolioEngine, commands: Commands) -> APIRouter:
             engine.now_ns, portfolio_id, flow.amount, currency, flow.kind, flow.reference, actor_of(request)
         )
         return _written(await commands.send(command))
-
-    return routes
 
 
 def _find(engine: PortfolioEngine, portfolio_id: str) -> Portfolio:

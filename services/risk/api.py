@@ -163,6 +163,7 @@ def _set_limit(engine: RiskEngine, limit_id: str, new: LimitValues, actor: str) 
         new.symbol or "",
         actor,
         new.threshold_breach,
+        new.equity_fraction,
     )
 
 

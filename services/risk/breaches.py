@@ -30,7 +30,7 @@ def observe(
         state.acknowledged.pop(key, None)
         if breach is None:
             return None
-        breach.value, breach.utilization, breach.reason = found.value, found.utilization, ""
+        _update(breach, found)
         return resolve(state, key, ts_event, ENGINE, f"utilisation fell to {100 * (found.utilization or 0.0):.1f} %")
     if breach is None:
         known = state.acknowledged.get(key)
@@ -40,7 +40,7 @@ def observe(
         breach = state.open_breaches[key] = _open(state, limit, portfolio_id, found, ts_event)
         return _announce(state, breach, ts_event)
     changed = found.severity != breach.severity or bool(found.reason) != bool(breach.reason)
-    breach.value, breach.utilization, breach.reason = found.value, found.utilization, found.reason
+    _update(breach, found)
     breach.severity = found.severity
     return _announce(state, breach, ts_event) if changed else None
 
@@ -86,6 +86,11 @@ def forget_limit(state: RiskState, limit_id: str, ts_event: int, actor: str, why
     return [resolve(state, key, ts_event, actor, why) for key in keys]
 
 
+def _update(breach: Breach, found: Measurement) -> None:
+    breach.value, breach.utilization, breach.reason = found.value, found.utilization, found.reason
+    breach.limit_value = found.limit_value
+
+
 def _open(state: RiskState, limit: LimitUpdated, portfolio_id: str, found: Measurement, ts_event: int) -> Breach:
     state.breaches_opened += 1
     return Breach(
@@ -96,7 +101,7 @@ def _open(state: RiskState, limit: LimitUpdated, portfolio_id: str, found: Measu
         limit.symbol,
         ts_event,
         found.value,
-        limit.limit_value,
+        found.limit_value,
         found.utilization,
         found.severity or "medium",
         limit.action,

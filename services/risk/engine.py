@@ -195,6 +195,7 @@ class RiskEngine:
             command.symbol,
             command.actor,
             command.threshold_breach,
+            command.equity_fraction,
         )
         self._forget(command.limit_id, command.actor, "the limit was replaced")
         self._state.limits[limit.limit_id] = limit

@@ -31,10 +31,12 @@ class Measurement(NamedTuple):
     """A limit measured on a portfolio; ``value`` and ``utilization`` are None where ``reason`` says why.
 
     Attributes:
+        limit_value: In force, the share of equity included.
         severity: None when all is well.
     """
 
     state: LimitState
+    limit_value: float
     value: float | None
     utilization: float | None
     severity: Severity | None
@@ -46,15 +48,23 @@ def measure(limit: LimitUpdated, assessment: Assessment) -> Measurement:
 
     What cannot be measured counts as a breach of medium severity: it alarms, and blocks where the limit blocks.
     """
+    in_force = _limit_in_force(limit, assessment)
     value, reason = _value_of(limit, assessment)
     if value is None:
-        return Measurement("unmeasurable", None, None, "medium", reason)
-    utilization = value / limit.limit_value
-    if utilization >= limit.threshold_breach:
-        return Measurement("breached", value, utilization, _severity(utilization))
-    if utilization >= limit.threshold_warning:
-        return Measurement("warning", value, utilization, "low")
-    return Measurement("ok", value, utilization, None)
+        return Measurement("unmeasurable", in_force, None, None, "medium", reason)
+    used = value / in_force
+    if used >= limit.threshold_breach:
+        return Measurement("breached", in_force, value, used, _severity(used))
+    if used >= limit.threshold_warning:
+        return Measurement("warning", in_force, value, used, "low")
+    return Measurement("ok", in_force, value, used, None)
+
+
+def _limit_in_force(limit: LimitUpdated, assessment: Assessment) -> float:
+    equity = assessment.exposure.equity
+    if limit.limit_type == "daily_loss":
+        equity -= assessment.pnl_day
+    return max(limit.limit_value, limit.equity_fraction * equity)
 
 
 def _severity(utilization: float) -> Severity:
@@ -121,6 +131,13 @@ def check_limit(command: SetLimit) -> None:
             f"thresholds of '{command.limit_id}' must satisfy 0 < warning < breach <= 1, "
             f"was {command.threshold_warning!r} and {command.threshold_breach!r}",
             "both are shares of limit_value, e.g. .8 and 1",
+        )
+    in_money = UNITS[command.limit_type] == "money"
+    if not 0.0 <= command.equity_fraction <= 10.0 or (command.equity_fraction and not in_money):
+        _refuse(
+            f"equity_fraction of '{command.limit_id}' ({command.limit_type}) must be 0 to 10, and 0 unless that is in "
+            f"money, was {command.equity_fraction!r}",
+            "only position_size, portfolio_value and daily_loss are money; leave it out for the others",
         )
     if command.symbol and command.limit_type != "position_size":
         _refuse(

@@ -30,6 +30,7 @@ class LimitValues(_Request):
 
     Attributes:
         limit_value: Money for position_size, portfolio_value and daily_loss; a fraction for the rest.
+        equity_fraction: Only for those in money: the limit is at least this share of equity.
         portfolio_id: Every portfolio, each by itself, where it is not given.
         symbol: Only for position_size.
     """
@@ -38,6 +39,7 @@ class LimitValues(_Request):
     limit_value: Finite = Field(gt=0)
     threshold_warning: Finite = Field(default=0.8, gt=0, le=1)
     threshold_breach: Finite = Field(default=1.0, gt=0, le=1)
+    equity_fraction: Finite = Field(default=0.0, ge=0, le=10)
     enabled: bool = True
     portfolio_id: Id | None = None
     symbol: str | None = Field(default=None, min_length=1, max_length=64)

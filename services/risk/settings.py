@@ -20,7 +20,7 @@ class RiskSettings(EngineSettings):
         volatility_days: Returns volatility is taken of.
         valuation_max_age_seconds: An older valuation at a step makes every limit unmeasurable.
         mark_max_age_days: Likewise an older price in it; seven days bridge the longest closures of an exchange.
-        daily_loss: Default limit, money: 5 % of the opening cash of a fleet.
+        daily_loss, daily_loss_fraction: Default limit, money, and the share of the day's opening equity it is at least.
         drawdown: Default limit, fraction of the peak.
         var: Default limit on the 1-day 95 % historical VaR, fraction of equity.
         leverage: Default limit, gross over equity.
@@ -39,6 +39,7 @@ class RiskSettings(EngineSettings):
     valuation_max_age_seconds: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     mark_max_age_days: float = Field(default=7.0, gt=0, allow_inf_nan=False)
     daily_loss: float = Field(default=50_000.0, gt=0, allow_inf_nan=False)
+    daily_loss_fraction: float = Field(default=0.05, ge=0, le=10, allow_inf_nan=False)
     drawdown: float = Field(default=0.25, gt=0, allow_inf_nan=False)
     var: float = Field(default=0.04, gt=0, allow_inf_nan=False)
     leverage: float = Field(default=2.0, gt=0, allow_inf_nan=False)
@@ -52,13 +53,13 @@ class RiskSettings(EngineSettings):
 
     def default_limits(self, ts_event: int) -> list[LimitUpdated]:
         """The limits a fleet begins with: they alert and stop nothing, so that an operator decides what shall."""
-        limits: list[tuple[str, LimitType, float]] = [
-            ("daily-loss", "daily_loss", self.daily_loss),
-            ("drawdown", "drawdown", self.drawdown),
-            ("leverage", "leverage", self.leverage),
-            ("var", "var_limit", self.var),
+        limits: list[tuple[str, LimitType, float, float]] = [
+            ("daily-loss", "daily_loss", self.daily_loss, self.daily_loss_fraction),
+            ("drawdown", "drawdown", self.drawdown, 0.0),
+            ("leverage", "leverage", self.leverage, 0.0),
+            ("var", "var_limit", self.var, 0.0),
         ]
         return [
-            LimitUpdated(ts_event, f"default-{name}", kind, value, 0.8, "alert", True, "", "", "default")
-            for name, kind, value in limits
+            LimitUpdated(ts_event, f"default-{name}", kind, value, 0.8, "alert", True, "", "", "default", 1.0, fraction)
+            for name, kind, value, fraction in limits
         ]

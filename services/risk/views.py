@@ -63,12 +63,11 @@ def limit_view(limit: LimitUpdated, assessments: dict[str, Assessment]) -> dict[
     if measured:
         worst = max(measured.values(), key=lambda one: (_STATE_RANKS[one.state], one.utilization or 0.0))
         summary = measurement_view(worst)
-    elif limit.enabled:
-        reason = "no portfolio it applies to has been assessed"
-        summary = measurement_view(Measurement("unmeasurable", None, None, None, reason))
     else:
-        reason = "the limit is switched off"
-        summary = measurement_view(Measurement("unmeasurable", None, None, None, reason)) | {"state": None}
+        why = "no portfolio it applies to has been assessed" if limit.enabled else "the limit is switched off"
+        summary = measurement_view(Measurement("unmeasurable", limit.limit_value, None, None, None, why))
+        if not limit.enabled:
+            summary["state"] = None
     return {
         **limit_fields(limit),
         **summary,
@@ -84,6 +83,7 @@ def limit_fields(limit: LimitUpdated) -> dict[str, Any]:
         "limit_id": limit.limit_id,
         "limit_type": limit.limit_type,
         "limit_value": limit.limit_value,
+        "equity_fraction": limit.equity_fraction,
         "unit": UNITS[limit.limit_type],
         "threshold_warning": limit.threshold_warning,
         "threshold_breach": limit.threshold_breach,
@@ -100,6 +100,7 @@ def measurement_view(found: Measurement) -> dict[str, Any]:
     """What a limit measured, or why it could not."""
     return {
         "state": found.state,
+        "limit_in_force": found.limit_value,
         "current_value": found.value,
         "utilization": found.utilization,
         "severity": found.severity,

@@ -67,7 +67,7 @@ def snapshot(
 def limit(limit_type: Any, value: float, action: Any = "alert", **fields: Any) -> SetLimit:
     defaults = {
         "limit_id": "L", "threshold_warning": 0.8, "enabled": True, "portfolio_id": "", "symbol": "", "actor": "tester",
-        "threshold_breach": 1.0,
+        "threshold_breach": 1.0, "equity_fraction": 0.0,
     }  # fmt: skip
     return SetLimit(ts_event=0, limit_type=limit_type, limit_value=value, action=action, **(defaults | fields))
 

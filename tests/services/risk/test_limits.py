@@ -90,6 +90,15 @@ def test_an_earlier_breach_threshold_is_a_breach_of_medium_severity(engine: Engi
     assert (found.state, found.severity) == ("breached", "medium")
 
 
+def test_a_limit_in_money_grows_with_equity_where_a_share_is_given(engine: EngineHarness) -> None:
+    found = engine.engine.state.assessments["main"]  # equity 500,000 after a loss of 12,000
+    for kind, base in (("daily_loss", 512_000.0), ("position_size", 500_000.0), ("portfolio_value", 500_000.0)):
+        limit = LimitUpdated(0, "L", kind, 1_000.0, 0.8, "alert", True, "", "", "tester", 1.0, 0.05)
+        assert measure(limit, found).limit_value == pytest.approx(0.05 * base, rel=1e-12)
+        floor = LimitUpdated(0, "L", kind, 1e6, 0.8, "alert", True, "", "", "tester", 1.0, 0.05)
+        assert measure(floor, found).limit_value == 1e6
+
+
 def unmeasurable(engine: EngineHarness, kind: LimitType) -> str:
     found = measure(limit_of(kind, 1.0), engine.engine.state.assessments["main"])
     assert (found.state, found.value, found.utilization, found.severity) == ("unmeasurable", None, None, "medium")
@@ -139,11 +148,13 @@ def test_an_old_valuation_makes_every_limit_unmeasurable() -> None:
         ({"threshold_warning": 0.0}, "was 0.0 and 1.0"),
         ({"threshold_breach": 1.2}, "was 0.8 and 1.2"),
         ({"limit_id": "a/b"}, "limit_id must be 1 to 64 letters"),
+        ({"equity_fraction": 0.1}, "equity_fraction of 'L' (leverage) must be 0 to 10, and 0 unless .* was 0.1"),
+        ({"equity_fraction": float("nan")}, "was nan"),
         ({"symbol": "AAA.X"}, "symbol of 'L' must be empty for leverage, was 'AAA.X'"),
     ],
 )
 def test_impossible_limits_are_refused(fields: dict[str, Any], text: str) -> None:
-    with pytest.raises(CommandRefused, match=text.replace("(", r"\(")) as refused:
+    with pytest.raises(CommandRefused, match=text.replace("(", r"\(").replace(")", r"\)")) as refused:
         check_limit(limit("leverage", fields.pop("limit_value", 1.0), **fields))
     assert refused.value.status == 422
 
