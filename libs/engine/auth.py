@@ -30,7 +30,19 @@ from libs.engine.settings import ProcessSettings
 from libs.engine.tokens import ANONYMOUS, LOCAL, Principal, TokenError, Tokens, load_secret
 from libs.engine.users import ensure_admin
 
-__all__ = ["AuthMiddleware", "Guard", "actor_of", "ensure_admin", "is_loopback", "make_guard", "principal_of"]
+__all__ = [
+    "TOKEN_REQUIRED_HEADER",
+    "AuthMiddleware",
+    "Guard",
+    "actor_of",
+    "ensure_admin",
+    "is_loopback",
+    "make_guard",
+    "principal_of",
+]
+
+#: Sent to the websocket engine by a gateway whose clients must show a token; it can only ask for more, never for less.
+TOKEN_REQUIRED_HEADER: Final = "X-Nautilus-Token-Required"
 
 _LOGIN: Final = "log in with POST /api/v1/auth/login on the gateway and send Authorization: Bearer <access_token>"
 

@@ -65,10 +65,19 @@ class Hub:
 
     # -- clients ----------------------------------------------------------------------------------
 
-    def open(self, socket: Socket, principal: Principal | None, now_ns: int, server_time_ns: int) -> Session | None:
+    def open(
+        self,
+        socket: Socket,
+        principal: Principal | None,
+        now_ns: int,
+        server_time_ns: int,
+        token_required: bool = False,
+    ) -> Session | None:
         """Take a client in and welcome it; None (and closed with 1013) when there are too many."""
         self.opened += 1
-        session = Session(f"ws-{self.opened}", socket, self.settings, principal or self._anonymous(), now_ns)
+        if principal is None and self.guard.reads_open and not token_required:
+            principal = ANONYMOUS
+        session = Session(f"ws-{self.opened}", socket, self.settings, principal, now_ns)
         if len(self.sessions) >= self.settings.max_connections:
             self.refused += 1
             self._close(session, codes.FULL, f"{self.settings.max_connections} clients are connected; try again later")
@@ -90,9 +99,6 @@ class Hub:
             now_ns,
         )  # fmt: skip
         return session
-
-    def _anonymous(self) -> Principal | None:
-        return ANONYMOUS if self.guard.reads_open else None
 
     def close(self, session: Session, code: int, reason: str) -> None:
         """End a session, telling the client why."""

@@ -17,6 +17,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # its stub l
 
 from libs.clock import Clock
 from libs.clock.live import monotonic_ns
+from libs.engine.auth import TOKEN_REQUIRED_HEADER
 from libs.engine.problems import Problem
 from libs.engine.tokens import Principal
 from services.websocket import session as codes
@@ -42,9 +43,17 @@ _log.setLevel(logging.WARNING)
 class Client(picows.WSListener):
     """One connection: picows calls it, a session is behind it, and it is that session's socket."""
 
-    def __init__(self, door: Doorway, principal: Principal | None, refusal: str, patterns: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        door: Doorway,
+        principal: Principal | None,
+        refusal: str,
+        patterns: tuple[str, ...],
+        token_required: bool,
+    ) -> None:
         super().__init__()
         self._door = door
+        self._token_required = token_required
         self._principal = principal
         self._refusal = refusal
         self._patterns = patterns
@@ -90,7 +99,8 @@ class Client(picows.WSListener):
             self.close(codes.UNAUTHENTICATED, self._refusal)
             return
         door = self._door
-        self._session = door.hub.open(self, self._principal, monotonic_ns(), door.clock.timestamp_ns())
+        now, server_time = monotonic_ns(), door.clock.timestamp_ns()
+        self._session = door.hub.open(self, self._principal, now, server_time, self._token_required)
         if self._session is not None and self._patterns and self._session.principal is not None:
             door.conversation.subscribe(self._session, Subscribe(list(self._patterns)), monotonic_ns())
 
@@ -178,7 +188,10 @@ class Doorway:
         offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
         extra = {"Sec-WebSocket-Protocol": SUBPROTOCOL} if SUBPROTOCOL in offered else None
         response = picows.WSUpgradeResponse.create_101_response(extra)
-        return picows.WSUpgradeResponseWithListener(response, Client(self, principal, refusal, patterns))
+        # A gateway that people reach from outside asks for a token although we, behind it, listen on loopback only.
+        token_required = TOKEN_REQUIRED_HEADER in request.headers
+        client = Client(self, principal, refusal, patterns, token_required)
+        return picows.WSUpgradeResponseWithListener(response, client)
 
     def upgrade(self, config: Any, server_state: Any, app_state: Any) -> Door:
         """What uvicorn calls for a connection that asks for a websocket."""

@@ -1,0 +1,1 @@
+"""The gateway: one address for people and programs outside, in front of all engines."""

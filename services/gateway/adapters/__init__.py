@@ -1,0 +1,1 @@
+"""The hop to the engines."""

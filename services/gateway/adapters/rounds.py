@@ -1,0 +1,68 @@
+"""The gateway's rounds: every engine is asked how it is, all at once, every two seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from libs.clock.live import monotonic_ns
+from libs.contracts.fleet import ENGINES
+from libs.engine.problems import Problem
+from services.gateway.adapters.upstream import Upstreams
+from services.gateway.fleet import Reading
+from services.gateway.settings import GatewaySettings
+
+
+class Rounds:
+    """Keeps the newest reading of every engine.
+
+    Args:
+        upstreams: How they are reached; past the breakers, since this is how recovery is noticed.
+        settings: How often, and how long to wait.
+        headers: What to identify with, made anew each time.
+        progress: Called after every round.
+
+    Attributes:
+        readings: By engine; absent before the first look.
+    """
+
+    name = "rounds"
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        settings: GatewaySettings,
+        headers: Callable[[], Mapping[str, str]],
+        progress: Callable[[], None],
+    ) -> None:
+        self.readings: dict[str, Reading] = {}
+        self._upstreams = upstreams
+        self._settings = settings
+        self._headers = headers
+        self._progress = progress
+
+    async def run(self) -> None:
+        """Make rounds until cancelled."""
+        while True:
+            self.readings.update(await self.look())
+            self._progress()
+            await asyncio.sleep(self._settings.health_seconds)
+
+    async def look(self) -> dict[str, Reading]:
+        """Ask all engines now; takes no longer than the timeout."""
+        found = await asyncio.gather(*(self._ask(engine) for engine in ENGINES))
+        return dict(zip(ENGINES, found, strict=True))
+
+    async def _ask(self, engine: str) -> Reading:
+        timeout = self._settings.health_timeout_seconds
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self._upstreams.ask(engine, "GET", "/status", "", self._headers(), None, timeout)
+                status = await answer.json()
+        except TimeoutError:
+            return Reading(None, f"no answer within {timeout:g} s", monotonic_ns())
+        except Problem as problem:
+            return Reading(None, problem.detail, monotonic_ns())
+        if answer.status != 200 or not isinstance(status, dict) or "status" not in status:
+            return Reading(None, f"/status answered {answer.status} with no status", monotonic_ns())
+        return Reading(status, "", monotonic_ns())
