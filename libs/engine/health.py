@@ -144,7 +144,7 @@ def waiting_for(vitals: Vitals, limits: HealthLimits = LIMITS) -> list[str]:
         missing.append("message bus has not answered yet")
     if vitals.state != "running":
         missing.insert(0, f"engine is {vitals.state}")
-    if not vitals.caught_up:
+    elif not vitals.caught_up:
         missing.append("engine works off the backlog of its start")
     elif vitals.lag_seconds > limits.caught_up:
         missing.append(f"engine lags {vitals.lag_seconds:.1f} s behind its inputs")

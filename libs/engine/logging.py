@@ -127,7 +127,9 @@ def configure_logging(
     # Plain tracebacks: the rich ones print local variables, and those hold secrets.
     last: list[Processor] = [structlog.processors.format_exc_info, mask_secrets]
     if target.isatty() if pretty is None else pretty:
-        last.append(structlog.dev.ConsoleRenderer(colors=target.isatty()))
+        last.append(
+            structlog.dev.ConsoleRenderer(colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        )
     else:
         last.append(structlog.processors.JSONRenderer(default=str))
     structlog.configure(

@@ -104,13 +104,13 @@ class Process:
         """Run until told to stop.
 
         Raises:
-            PortUnavailable: If an HTTP port cannot be opened; nothing has been started then.
+            PortUnavailable, SettingsError: If an HTTP port cannot be opened, or must not be; nothing was started.
             ProcessFailed: If a task died, or the end took too long; nothing that was committed is lost.
         """
         listeners = open_ports(self._components, self._services)
         try:
+            self._build(listeners)
             async with asyncio.TaskGroup() as group:
-                self._build(listeners)
                 await self._start(group)
                 self.started.set()
                 await self._stop.wait()

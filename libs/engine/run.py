@@ -80,7 +80,7 @@ async def _run(process: Process) -> int:
         await process.run()
     except EngineError as error:
         structlog.get_logger("process").critical("process_failed", error=str(error))
-        return EXIT_FAILED
+        return EXIT_MISCONFIGURED if isinstance(error, SettingsError) else EXIT_FAILED
     return 0
 
 

@@ -145,7 +145,7 @@ def test_a_missing_or_wrong_bus_is_told_with_the_remedy(url: str, text: str) -> 
 
 def test_authentication_cannot_be_off_where_others_can_connect() -> None:
     code, lines = _run(ECHO_HOST="0.0.0.0")
-    assert code != 0
+    assert code == 2
     assert "NAUTILUS_AUTH must be on where others can connect" in lines[-1]
 
 
