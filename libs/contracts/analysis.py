@@ -97,6 +97,7 @@ class PerformanceCalculated(Event, frozen=True, tag="analytics.results.v1"):
         missing: Name to the reason it has none.
         observations: Returns used.
         benchmark: Symbol that ``alpha`` and ``beta`` are measured against.
+        benchmark_observations: Returns behind those two; a benchmark may begin later than the portfolio.
     """
 
     portfolio_id: str
@@ -106,6 +107,7 @@ class PerformanceCalculated(Event, frozen=True, tag="analytics.results.v1"):
     period_start: int
     benchmark: str = ""
     is_synthetic: bool = False
+    benchmark_observations: int = 0
 
 
 class VolatilityForecast(Event, frozen=True, tag="volatility.forecast.v1"):

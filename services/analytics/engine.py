@@ -170,6 +170,7 @@ class AnalyticsEngine:
             record.series.ts_first,
             self.settings.benchmark,
             record.is_synthetic,
+            record.series.current_pair().count,
         )
 
     def figures_of(self, record: PortfolioRecord) -> Figures:

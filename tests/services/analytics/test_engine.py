@@ -69,6 +69,7 @@ def test_published_performance_equals_empyrical_on_the_whole_series() -> None:
     assert newest.missing == {}
     assert newest.metrics == pytest.approx(expected, rel=1e-9, abs=1e-9)
     assert (newest.observations, newest.period_start, newest.ts_event) == (DAYS - 1, day(0), day(DAYS - 1))
+    assert (newest.benchmark, newest.benchmark_observations) == (BENCHMARK, DAYS - 1)
 
 
 def test_nothing_is_published_before_the_stage_assess() -> None:
