@@ -19,7 +19,7 @@ app = typer.Typer(
     help="Nautilus: a trading fleet that can be killed at any moment with nothing lost or doubled.",
 )
 
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+_DAY_FORMATS = ["%Y-%m-%d"]
 
 
 @app.command()
@@ -35,8 +35,8 @@ def up(
 
 @app.command()
 def simulate(
-    first: Annotated[Day, typer.Option("--from", help="First day.")] = None,
-    last: Annotated[Day, typer.Option("--to", help="Last day, included.")] = None,
+    first: Annotated[datetime | None, typer.Option("--from", formats=_DAY_FORMATS, help="First day.")] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=_DAY_FORMATS, help="Last day, included.")] = None,
     schedule_seed: Annotated[int | None, typer.Option(help="Serve engines in random order with this seed.")] = None,
     output: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
 ) -> None:

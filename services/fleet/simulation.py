@@ -95,16 +95,14 @@ class Simulation:
 
     def drain(self) -> None:
         """Serve members until no one has anything to read, then let the observer see what was published."""
-        busy = True
-        while busy:
-            busy = False
+        names = [member.engine.name for member in self._members]
+        while not self.transport.quiescence_nowait(names).quiet:
             order = list(self._members)
             if self._random is not None:
                 self._random.shuffle(order)
             for member in order:
                 entries = self._take(member)
                 if entries:
-                    busy = True
                     self._commit(member, member.core.process(entries, member.core.clock.timestamp_ns()))
         for stream, data in self.transport.drop_consumed_nowait():
             if self.observe is not None:
