@@ -40,6 +40,11 @@ class Tracked:
             raise PublishError(f"an event with a root must have a cause, was without (root '{root}'); pass the cause")
         return cls(event, cause, root)
 
+    def fail(self, error: Exception) -> None:
+        """Tell whoever waits for the confirmation that there will be none."""
+        if self.confirmed is not None and not self.confirmed.done():
+            self.confirmed.set_exception(error)
+
 
 Item = Event | Tracked
 
@@ -51,14 +56,25 @@ class Batches:
     Attributes:
         outputs: Encoded record batches, streams in order of first use.
         count: Events in them.
-        confirmations: Who waits, with the id of the event.
+        tracked: Those of them that somebody waits for, with their ids.
         rejected: Events that cannot be encoded or are too large alone; they are in no batch.
     """
 
     outputs: list[Output] = field(default_factory=list)
     count: int = 0
-    confirmations: list[tuple[asyncio.Future[str], str]] = field(default_factory=list)
+    tracked: list[tuple[Tracked, str]] = field(default_factory=list)
     rejected: list[tuple[Item, PublishError]] = field(default_factory=list)
+
+    def confirm(self) -> None:
+        """The bus has them: tell whoever waits."""
+        for item, event_id in self.tracked:
+            if item.confirmed is not None and not item.confirmed.done():
+                item.confirmed.set_result(event_id)
+
+    def fail(self, error: Exception) -> None:
+        """The bus will not get them: tell whoever waits."""
+        for item, _ in self.tracked:
+            item.fail(error)
 
 
 class Batcher:
@@ -115,8 +131,8 @@ class Batcher:
                 batches.outputs.append(Output(stream, data))
                 batches.count += len(group)
                 if is_tracked:
-                    batches.confirmations += [
-                        (item.confirmed, f"{self._producer}:{first + index}")
+                    batches.tracked += [
+                        (item, f"{self._producer}:{first + index}")
                         for index, item in enumerate(group)
                         if isinstance(item, Tracked) and item.confirmed is not None
                     ]

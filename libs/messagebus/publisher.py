@@ -29,8 +29,8 @@ def new_incarnation(name: str) -> str:
     """A producer id for this run of ``name``, different from all earlier ones.
 
     Sequence numbers begin at 0 in every run, and the bus drops a sequence it has seen, so two runs must never share an
-    id. That takes real uniqueness: a clock can be set back and a process id returns. It is drawn once, outside any
-    engine; what engines publish carries their name alone and is counted by their commits.
+    id. A clock can be set back and a process id returns; only drawn bytes are unique. They are drawn once, outside any
+    engine: what engines publish carries their name alone and is counted by their commits.
     """
     return f"{name}-{os.urandom(6).hex()}"
 
@@ -85,14 +85,11 @@ class Publisher:
         self._progress = Progress()
         self._buffer = EventBuffer(registry, max_buffer, full_policy, self._progress)
         self._batcher = Batcher(producer, codec, self._buffer.streams)
-        self._sequence = 0
-        self._in_flight = 0
-        self._confirmations: list[tuple[asyncio.Future[str], str]] = []
-        self._wake = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._sequence = self._in_flight = 0
+        self._writing = Batches()
+        self._wake, self._hurry = asyncio.Event(), asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
-        self._busy = False
-        self._closed = False
+        self._busy = self._closed = False
         self._published = self._batches = self._rejected = self._retries = 0
         self._last_error = ""
         self._log = structlog.get_logger("publisher").bind(producer=producer)
@@ -162,14 +159,8 @@ class Publisher:
 
     def statistics(self) -> PublisherStatistics:
         """Counters, at this moment."""
-        return PublisherStatistics(
-            published=self._published,
-            batches=self._batches,
-            dropped=self._buffer.dropped + self._rejected,
-            retries=self._retries,
-            buffered=len(self._buffer) + self._in_flight,
-            last_error=self._last_error,
-        )
+        dropped, buffered = self._buffer.dropped + self._rejected, len(self._buffer) + self._in_flight
+        return PublisherStatistics(self._published, self._batches, dropped, self._retries, buffered, self._last_error)
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -217,7 +208,7 @@ class Publisher:
             self._hurry.clear()
 
     async def _write(self, batches: Batches) -> None:
-        self._confirmations = batches.confirmations
+        self._writing = batches
         failures = 0
         while True:
             try:
@@ -230,23 +221,20 @@ class Publisher:
                 self._last_error = str(error)
                 self._log.warning("publish_failed", error=str(error), attempt=failures, wait_seconds=round(wait_s, 3))
                 await self._sleep(wait_s)
-            else:
-                break
+                continue
+            break
         self._sequence += batches.count
         self._published += batches.count
         self._batches += 1
-        for confirmed, event_id in batches.confirmations:
-            if not confirmed.done():
-                confirmed.set_result(event_id)
-        self._confirmations = []
+        batches.confirm()
 
     def _reject(self, batches: Batches) -> None:
         for item, error in batches.rejected:
             self._rejected += 1
             self._last_error = str(error)
             self._log.error("event_rejected", error=str(error))
-            if isinstance(item, Tracked) and item.confirmed is not None and not item.confirmed.done():
-                item.confirmed.set_exception(error)
+            if isinstance(item, Tracked):
+                item.fail(error)
 
     def _abandon(self) -> None:
         left = self._buffer.take(len(self._buffer))
@@ -255,9 +243,7 @@ class Publisher:
             self._log.error("events_lost", count=lost, reason="closed before the bus acknowledged them")
         error = PublisherClosedError(f"publisher '{self.producer}' was closed before the bus had the event")
         self._progress.fail(error)
-        waiting = [future for future, _ in self._confirmations]
-        waiting += [item.confirmed for item in left if isinstance(item, Tracked) and item.confirmed is not None]
-        for future in waiting:
-            if not future.done():
-                future.set_exception(error)
-        self._confirmations = []
+        self._writing.fail(error)  # without effect on those that were confirmed
+        for item in left:
+            if isinstance(item, Tracked):
+                item.fail(error)

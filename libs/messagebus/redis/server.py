@@ -25,11 +25,7 @@ from urllib.parse import quote
 import msgspec
 
 from libs.clock.live import monotonic_ns
-from libs.messagebus.redis.binary import (
-    EmbeddedRedisUnavailable,
-    RedisBinary,
-    find_redis_server,
-)
+from libs.messagebus.redis.binary import EmbeddedRedisUnavailable, RedisBinary, find_redis_server
 from libs.messagebus.redis.configuration import Fsync, ServerConfiguration, check_directory
 from libs.messagebus.redis.locks import free_port, take_lock, wait_for_lock
 from libs.messagebus.redis.probe import ServerFacts, ask_server

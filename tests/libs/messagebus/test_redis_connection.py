@@ -1,14 +1,12 @@
-"""Connections against real servers: login, TLS, sockets, silence, lost connections, refusals."""
+"""Connections against real servers: login, silence, lost connections, refusals."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +19,8 @@ from libs.messagebus.redis.locks import free_port
 from libs.messagebus.redis.replies import ReplyError
 from libs.messagebus.redis.server import EmbeddedRedis
 from libs.messagebus.transport import START, Output
-from libs.testing.servers import redis_binary, redis_server
+from libs.testing.servers import redis_server
+from tests.libs.messagebus.servers_in_use import run, use
 
 PASSWORD = "p@ss w#rd/ü\n\"'\\"
 WRONG = "wr0ng-secret"
@@ -31,25 +30,6 @@ WRONG = "wr0ng-secret"
 def server() -> Iterator[EmbeddedRedis]:
     with redis_server() as running:
         yield running
-
-
-def run(scenario: Callable[[], Awaitable[Any]]) -> Any:
-    async def main() -> Any:
-        async with asyncio.timeout(20):
-            return await scenario()
-
-    return asyncio.run(main())
-
-
-async def use(url: str) -> None:
-    """Connect, write, read, close."""
-    transport = RedisTransport(url)
-    try:
-        await transport.connect()
-        await transport.append("p", 0, 1, [Output("s", b"x")])
-        assert [entry.data for entry in await transport.read({"s": START}, 1, 0)] == [b"x"]
-    finally:
-        await transport.close()
 
 
 @pytest.mark.parametrize("version", ["system", "bundled"])
@@ -214,45 +194,3 @@ def test_replies_of_a_cancelled_caller_do_not_reach_the_next_one(server: Embedde
             await connection.execute("PING")
 
     run(scenario)
-
-
-def make_certificates(folder: Path) -> None:
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-            "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority")  # fmt: skip
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")  # fmt: skip
-    (folder / "names").write_text("subjectAltName=DNS:localhost\n")
-    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2",
-            "-extfile", "names", "-out", "server.pem")  # fmt: skip
-
-
-@pytest.fixture
-def secured(tmp_path: Path) -> Iterator[tuple[int, Path, Path]]:
-    """TLS port, socket path and certificate folder of a server that listens on nothing else."""
-    make_certificates(tmp_path)
-    port, socket = free_port(), tmp_path / "redis.sock"
-    process = subprocess.Popen(
-        [redis_binary("system").path, "--port", "0", "--tls-port", str(port), "--tls-cert-file", "server.pem",
-         "--tls-key-file", "server.key", "--tls-ca-cert-file", "ca.pem", "--tls-auth-clients", "no",
-         "--unixsocket", str(socket), "--save", ""],
-        cwd=tmp_path, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        while not socket.exists() and process.poll() is None:
-            pass
-        yield port, socket, tmp_path
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def test_tls_verifies_the_server_and_unix_sockets_work(secured: tuple[int, Path, Path]) -> None:
-    port, socket, folder = secured
-    run(lambda: use(f"rediss://localhost:{port}?ssl_ca_certs={folder / 'ca.pem'}"))
-    run(lambda: use(f"unix://{socket}?db=3"))
-    for untrusted in (f"rediss://localhost:{port}", f"rediss://127.0.0.1:{port}?ssl_ca_certs={folder / 'ca.pem'}"):
-        with pytest.raises(TransportError, match="must be reachable, was not"):
-            run(lambda url=untrusted: use(url))
