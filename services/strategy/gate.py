@@ -123,6 +123,11 @@ def is_reducing(request: OrderRequest, position: Decimal, open_buys: Decimal, op
     return request.quantity <= position - open_sells
 
 
+def shown(value: Decimal) -> str:
+    """A finite number as a denial shows it: plain digits without trailing zeros."""
+    return format(value.normalize(), "f")
+
+
 def first_denial(
     checks: tuple[Check, ...], request: OrderRequest, inputs: GateInputs, limits: GateLimits
 ) -> Denial | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from services.strategy.gate import Denial, GateInputs, GateLimits, OrderRequest, is_reducing
+from services.strategy.gate import Denial, GateInputs, GateLimits, OrderRequest, is_reducing, shown
 from services.strategy.order_checks import reference_of, rules_of
 
 _NS = 1_000_000_000
@@ -19,7 +19,7 @@ def check_max_quantity(request: OrderRequest, inputs: GateInputs, limits: GateLi
     if request.quantity <= limits.max_quantity:
         return None
     return Denial(
-        "max-quantity", f"{limits.max_quantity:f}", f"{request.quantity:f}", "split the order, or set RISK_MAX_QUANTITY"
+        "max-quantity", shown(limits.max_quantity), shown(request.quantity), "split the order, or set RISK_MAX_QUANTITY"
     )
 
 
@@ -29,7 +29,7 @@ def check_max_notional(request: OrderRequest, inputs: GateInputs, limits: GateLi
     value = _notional(request, inputs)
     if value <= limit:
         return None
-    return Denial("max-notional", f"{limit:f}", f"{value:f}", "split the order, or set RISK_MAX_NOTIONAL")
+    return Denial("max-notional", shown(limit), shown(value), "split the order, or set RISK_MAX_NOTIONAL")
 
 
 def check_position_limit(request: OrderRequest, inputs: GateInputs, limits: GateLimits) -> Denial | None:
@@ -44,8 +44,8 @@ def check_position_limit(request: OrderRequest, inputs: GateInputs, limits: Gate
         held = inputs.position - inputs.open_sells
         return Denial(
             "position-limit",
-            f"sells at most {max(held, _ZERO):f} (held less open sells; short selling is off)",
-            f"{request.quantity:f}",
+            f"sells at most {shown(max(held, _ZERO))} (held less open sells; short selling is off)",
+            shown(request.quantity),
             "sell what the strategy holds, name the strategy that holds it, or set STRATEGY_ALLOW_SHORT",
         )
     if request.is_buy:
@@ -56,7 +56,7 @@ def check_position_limit(request: OrderRequest, inputs: GateInputs, limits: Gate
     value = abs(after) * _unit_price(request, inputs) * rules_of(inputs).multiplier
     if value <= limit:
         return None
-    return Denial("position-limit", f"{limit:f}", f"{value:f}", "buy less, or set STRATEGY_MAX_POSITION_NOTIONAL")
+    return Denial("position-limit", shown(limit), shown(value), "buy less, or set STRATEGY_MAX_POSITION_NOTIONAL")
 
 
 def check_buying_power(request: OrderRequest, inputs: GateInputs, limits: GateLimits) -> Denial | None:
@@ -77,12 +77,9 @@ def check_buying_power(request: OrderRequest, inputs: GateInputs, limits: GateLi
     cost = _notional(request, inputs) * (1 + limits.buying_power_reserve)
     if cost <= inputs.cash:
         return None
-    return Denial(
-        "buying-power",
-        f"{inputs.cash:f}",
-        f"{cost:f}",
-        f"buy less, sell first, or cancel open buys; {limits.buying_power_reserve * 100:f} % is reserved for costs",
-    )
+    reserve = shown(limits.buying_power_reserve * 100)
+    remedy = f"buy less, sell first, or cancel open buys; {reserve} % is reserved for costs"
+    return Denial("buying-power", shown(inputs.cash), shown(cost), remedy)
 
 
 def _unit_price(request: OrderRequest, inputs: GateInputs) -> Decimal:

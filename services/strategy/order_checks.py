@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from services.strategy.gate import Denial, GateInputs, GateLimits, OrderRequest, is_reducing
+from services.strategy.gate import Denial, GateInputs, GateLimits, OrderRequest, is_reducing, shown
 from services.strategy.instruments import TradingRules, exact, is_multiple
 
 _NS = 1_000_000_000
@@ -121,8 +121,8 @@ def _collar(price: Decimal, anchor: Decimal, collar: Decimal, *, is_ceiling: boo
     word = "at most" if is_ceiling else "at least"
     return Denial(
         "price-collar",
-        f"{word} {bound.normalize():f} ({collar * 100:f} % from {anchor:f})",
-        f"{price:f}",
+        f"{word} {shown(bound)} ({shown(collar * 100)} % from {shown(anchor)})",
+        shown(price),
         "move the price toward the market, or set RISK_PRICE_COLLAR",
     )
 
@@ -145,7 +145,7 @@ def check_reduce_only(request: OrderRequest, inputs: GateInputs, limits: GateLim
         return None
     most = -inputs.position - inputs.open_buys if request.is_buy else inputs.position - inputs.open_sells
     return Denial(
-        "reduce-only", f"{max(most, Decimal(0)):f}", f"{request.quantity:f}", "lower the quantity or drop reduce_only"
+        "reduce-only", shown(max(most, Decimal(0))), shown(request.quantity), "lower the quantity or drop reduce_only"
     )
 
 

@@ -96,7 +96,7 @@ def test_callbacks_come_in_canonical_order_in_the_decide_stage() -> None:
     assert lines(harness) == ["start"]
     harness.close_step(TS, ("decide",))
     assert lines(harness)[:-1] == EXPECTED
-    assert lines(harness)[-1] == "step 1 equity 1020 spendable 1009.900990099009900990099010"
+    assert lines(harness)[-1] == "step 2 equity 1020 spendable 1009.900990099009900990099010"
 
 
 def interleaved(events: Sequence[Event], seed: int) -> list[Event]:
