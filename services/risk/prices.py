@@ -36,6 +36,7 @@ class PriceTable:
         self._days = np.zeros(self._width, np.int64)
         self._closes = np.full((_FIRST_ROWS, self._width), np.nan)
         self._start = self._end = 0
+        self._newest_day = -1  # of the last column, as an int: reading it from the array costs more than the rest
         self._series: dict[str, PriceSeries] = {}
 
     def record(self, symbol: str, ts_event: int, price: float, *, is_final: bool, is_synthetic: bool) -> None:
@@ -106,7 +107,7 @@ class PriceTable:
 
     def _column(self, day: int) -> int | None:
         """The column of ``day``, made where there is none; None for a day older than all that is kept."""
-        if self._end > self._start and self._days[self._end - 1] == day:
+        if day == self._newest_day:
             return self._end - 1
         place = self._start + int(np.searchsorted(self._days[self._start : self._end], day))
         if place < self._end and self._days[place] == day:
@@ -123,6 +124,7 @@ class PriceTable:
         self._days[place] = day
         self._closes[:, place] = np.nan
         self._end += 1
+        self._newest_day = max(self._newest_day, day)
         return place
 
     def _compact(self) -> None:
@@ -151,4 +153,5 @@ class PriceTable:
         if state.closes:
             self._closes[: len(state.closes), :kept] = np.array(state.closes)[:, count - kept :]
         self._start, self._end = 0, kept
+        self._newest_day = state.days[-1] if state.days else -1
         self._series = state.series

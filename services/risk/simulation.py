@@ -80,7 +80,7 @@ def tail_values(outcomes: Outcomes) -> dict[str, float]:
     if not outcomes.symbols:
         return dict.fromkeys(VALUE_NAMES, 0.0)
     ordered: list[float] = np.sort(outcomes.total).tolist()
-    deviation = standard_deviation(ordered)
+    deviation = standard_deviation(outcomes.total)
     values = [historical_var(ordered, confidence) for confidence in CONFIDENCES]
     values += [historical_cvar(ordered, confidence) for confidence in CONFIDENCES]
     values += [parametric_var(deviation, confidence) for confidence in CONFIDENCES]
@@ -88,17 +88,17 @@ def tail_values(outcomes: Outcomes) -> dict[str, float]:
     return dict(zip(VALUE_NAMES, values, strict=True))
 
 
-def standard_deviation(values: list[float]) -> float:
+def standard_deviation(values: Floats) -> float:
     """Sample standard deviation (n - 1) about the sample mean; ``values`` holds at least two."""
-    mean = fsum(values) / len(values)
-    return sqrt(fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    deviations = values - fsum(values.tolist()) / len(values)
+    return sqrt(fsum((deviations * deviations).tolist()) / (len(values) - 1))
 
 
 def annual_volatility(outcomes: Outcomes, window: int, equity: float) -> float:
     """Deviation of the newest ``window`` outcomes as a fraction of ``equity``, times the root of 252."""
     if not outcomes.symbols:
         return 0.0
-    return standard_deviation(outcomes.total[-window:].tolist()) / equity * sqrt(TRADING_DAYS)
+    return standard_deviation(outcomes.total[-window:]) / equity * sqrt(TRADING_DAYS)
 
 
 def historical_components(outcomes: Outcomes, confidence: float) -> dict[str, float]:
@@ -118,14 +118,13 @@ def parametric_components(outcomes: Outcomes, confidence: float) -> dict[str, fl
 
     They sum to ``parametric_var`` with mean 0 (component VaR; Jorion 2007, chapter 7).
     """
-    total = outcomes.total.tolist()
+    total, count = outcomes.total, outcomes.observations
     deviation = standard_deviation(total)
     if deviation == 0.0:
         return dict.fromkeys(outcomes.symbols, 0.0)
-    mean = fsum(total) / len(total)
-    centred = [value - mean for value in total]
-    scale = normal_quantile(confidence) / deviation / (len(total) - 1)
+    centred = total - fsum(total.tolist()) / count
+    scale = normal_quantile(confidence) / deviation / (count - 1)
     return {
-        symbol: scale * fsum(own * whole for own, whole in zip(row.tolist(), centred, strict=True))
+        symbol: scale * fsum((row * centred).tolist())
         for symbol, row in zip(outcomes.symbols, outcomes.by_symbol, strict=True)
     }

@@ -90,7 +90,7 @@ def _values(outcomes: Outcomes, method: str, confidence: float) -> dict[str, Any
         var, cvar = historical_var(ordered, confidence), historical_cvar(ordered, confidence)
         components = historical_components(outcomes, confidence)
     else:
-        deviation = standard_deviation(outcomes.total.tolist())
+        deviation = standard_deviation(outcomes.total)
         var, cvar = parametric_var(deviation, confidence), parametric_cvar(deviation, confidence)
         components = parametric_components(outcomes, confidence)
     return {
