@@ -126,11 +126,7 @@ def _status_router(
                     "commit": vitals.snapshot_number or None,
                 },
                 "tasks": [
-                    {
-                        "name": task.name,
-                        "state": task.state,
-                        "progress_age_seconds": rounded(task.progress_age_seconds),
-                    }
+                    {"name": task.name, "state": task.state, "progress_age_seconds": rounded(task.progress_age_seconds)}
                     for task in vitals.tasks
                 ],
                 "dead_letters": vitals.dead_letters,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import Protocol
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from socket import socket
 
@@ -145,15 +146,10 @@ def open_ports(components: Sequence[Component], services: Sequence[TailService])
             settings = settings_of(component)
             wanted.append((component.name, settings.host if settings else LOOPBACK, component.port))
     wanted.extend((service.name, service.settings.host, service.settings.port) for service in services)
-    opened: dict[str, socket] = {}
-    try:
-        for name, host, port in wanted:
-            opened[name] = open_port(name, host, port)
-    except BaseException:
-        for listener in opened.values():
-            listener.close()
-        raise
-    return opened
+    with ExitStack() as held:
+        opened = {name: held.enter_context(open_port(name, host, port)) for name, host, port in wanted}
+        held.pop_all()
+        return opened
 
 
 def settings_of(component: Component) -> EngineSettings | None:

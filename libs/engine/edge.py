@@ -1,15 +1,14 @@
-"""The edge of an HTTP surface: correlation ids, bounded and finite bodies, bugs answered, requests counted."""
+"""The edge of an HTTP surface: correlation ids, bounded and finite bodies, requests counted."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
 import structlog
-from fastapi import Request, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,7 +54,6 @@ class EdgeMiddleware:
 
     Args:
         app: The application inside.
-        on_bug: Turns an exception nobody expected into an answer.
         metrics: Counts requests, where given.
         body_limits: Bytes by path, where 1 MiB is too little.
     """
@@ -63,12 +61,10 @@ class EdgeMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        on_bug: Callable[[Request, Exception], Response],
         metrics: HttpMetrics | None = None,
         body_limits: Mapping[str, int] | None = None,
     ) -> None:
         self._app = app
-        self._on_bug = on_bug
         self._metrics = metrics
         self._body_limits = dict(body_limits or {})
 
@@ -94,13 +90,7 @@ class EdgeMiddleware:
         limit = self._body_limits.get(scope["path"], MAX_BODY_BYTES)
         checked = _checked(receive, limit, is_json="json" in headers.get("content-type", ""))
         with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
-            try:
-                await self._app(scope, checked, answer)
-            except Exception as error:  # the last line before the client: a bug is answered, logged, and outlived
-                response = self._on_bug(Request(scope), error)
-                if status:
-                    raise  # half an answer is out; only closing the connection says that it is broken
-                await response(scope, receive, answer)
+            await self._app(scope, checked, answer)
         if self._metrics is not None:
             route = getattr(scope.get("route"), "path", "unknown")
             self._metrics.observe(scope["method"], route, status, (monotonic_ns() - started) / 1e9)

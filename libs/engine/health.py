@@ -191,7 +191,7 @@ def _tasks(vitals: Vitals) -> Iterator[Check]:
         ok, detail = True, f"task {task.name} {task.state}"
         if task.state == "failed":
             ok, detail = False, f"task {task.name} failed: {task.error}"
-        elif task.state == "running" and age is not None and limit is not None and age > limit:
+        elif vitals.state == task.state == "running" and age is not None and limit is not None and age > limit:
             ok, detail = False, f"task {task.name} made no progress for {age:.1f} s"
         yield Check(f"task:{task.name}", ok, age, limit, detail)
 

@@ -71,7 +71,10 @@ class TaskBook:
 
     def expect(self, owner: str, name: str, max_silence_seconds: float | None = None) -> TaskHandle:
         """A handle for a task that is started later, so that it can be told where to report progress."""
-        return self.handles.setdefault(name, TaskHandle(owner, name, max_silence_seconds))
+        handle = self.handles.setdefault(name, TaskHandle(owner, name, max_silence_seconds))
+        if max_silence_seconds is not None:
+            handle.progress()  # one that never gets anything done is silent from here on
+        return handle
 
     def facts(self, owner: str) -> tuple[TaskFact, ...]:
         """The tasks of ``owner`` and those that all share."""

@@ -15,6 +15,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.engine.edge import EdgeMiddleware, RefusedBody
 from libs.engine.errors import CommandRefused
@@ -89,7 +90,8 @@ def install_problem_handlers(
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(TransportError, _on_bus_error)
     app.add_exception_handler(BufferFullError, _on_bus_error)
-    app.add_middleware(EdgeMiddleware, on_bug=_on_bug, metrics=metrics, body_limits=body_limits)
+    app.add_middleware(_BugMiddleware)
+    app.add_middleware(EdgeMiddleware, metrics=metrics, body_limits=body_limits)  # the last added is the outermost
 
 
 def problem_response(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -167,6 +169,33 @@ def _on_bug(request: Request, error: Exception) -> Response:
     log.error("request_failed", path=request.url.path, method=request.method, exc_info=error)
     text = f"{type(error).__name__} while answering {request.method} {request.url.path}"
     return problem_response(request, Problem(500, "internal-error", text, "this is a bug; the log has the details"))
+
+
+class _BugMiddleware:
+    """The last line before the client: an exception nobody expected is answered, logged and outlived."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answering = False
+
+        async def answer(message: Message) -> None:
+            nonlocal answering
+            answering = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        except Exception as error:
+            response = _on_bug(Request(scope), error)
+            if answering:
+                raise  # half an answer is out; only closing the connection says that it is broken
+            await response(scope, receive, send)
 
 
 def _field_error(item: Mapping[str, Any]) -> dict[str, Any]:
