@@ -14,6 +14,7 @@ from operator import attrgetter, itemgetter
 
 from libs.contracts.market import BarClosed, CloseReceived, InstrumentDefined, QuoteReceived, TradeReceived
 from services.marketdata.errors import SourceFormatError
+from services.marketdata.stamps import MAX_NS
 from services.marketdata.validation import Record
 
 #: Makes the definition of a symbol at a timestamp.
@@ -50,13 +51,13 @@ class RecordStream:
     definition: Definition
 
 
-def merge_streams(streams: Sequence[RecordStream], start_ns: int = 0, end_ns: int = 2**63) -> Iterator[TimestampBatch]:
-    """All records with ``start_ns <= ts_event < end_ns``, by timestamp.
+def merge_streams(streams: Sequence[RecordStream], end_ns: int = MAX_NS) -> Iterator[TimestampBatch]:
+    """All records with ``ts_event < end_ns``, by timestamp.
 
     Raises:
         SourceFormatError: If two sources price one series at one time, or define one instrument differently.
     """
-    sequences = [_stamped(index, stream, start_ns, end_ns) for index, stream in enumerate(streams)]
+    sequences = [_stamped(index, stream, end_ns) for index, stream in enumerate(streams)]
     definitions: dict[str, tuple[int, InstrumentDefined]] = {}
     seen: set[tuple[int, str]] = set()
     for ts_event, parts in groupby(merge(*sequences, key=itemgetter(0, 1)), key=itemgetter(0)):
@@ -72,12 +73,11 @@ def merge_streams(streams: Sequence[RecordStream], start_ns: int = 0, end_ns: in
         yield batch
 
 
-def _stamped(index: int, stream: RecordStream, start_ns: int, end_ns: int) -> Iterator[tuple[int, int, list[Record]]]:
+def _stamped(index: int, stream: RecordStream, end_ns: int) -> Iterator[tuple[int, int, list[Record]]]:
     for ts_event, records in groupby(stream.records, key=_TS):
         if ts_event >= end_ns:
             return
-        if ts_event >= start_ns:
-            yield ts_event, index, list(records)
+        yield ts_event, index, list(records)
 
 
 def _define(

@@ -28,18 +28,20 @@ class RowParser:
     Args:
         source: What the columns mean.
         stamp_unit: Overrides the unit of the timestamp column where the file itself knows it (Parquet).
+        start_ns: Of earlier rows only the timestamp is read, so that a late start is quick.
 
     Attributes:
         columns: Columns whose cells are wanted, in this order; the timestamp is first.
         empty_cells: Cells without a price in a file with a column for each instrument: no price that day.
     """
 
-    def __init__(self, source: FileSource, stamp_unit: str = "") -> None:
+    def __init__(self, source: FileSource, stamp_unit: str = "", start_ns: int = 0) -> None:
         self.source = source
         self.empty_cells = 0
         spec = source.timestamp
         self._stamps = StampReader(stamp_unit or spec.unit, spec.pattern, spec.zone, spec.close_time)
         self._shift = interval_ns(source.interval) if spec.marks == "open" else 0
+        self._start_ns = start_ns
         self._order = OrderCheck()
         self._symbols: dict[str, str] = {}
         self._fields = fields_of(source)
@@ -72,6 +74,8 @@ class RowParser:
         first = 2 if source.symbol_column else 1
         for line, cells in rows:
             ts_event = self._stamp(line, cells[0])
+            if ts_event < self._start_ns:
+                continue
             if source.symbol_column:
                 symbol = self._symbol(line, cells[1])
             row = dict(zip(self._fields, cells[first:], strict=True))
@@ -96,6 +100,8 @@ class RowParser:
         symbols = list(source.symbols.items())
         for line, cells in rows:
             ts_event = self._stamp(line, cells[0])
+            if ts_event < self._start_ns:
+                continue
             if self._order.is_duplicate(""):
                 raise self._duplicate(line, "row", cells[0])
             for (column, symbol), cell in zip(symbols, cells[1:], strict=True):

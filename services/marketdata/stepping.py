@@ -8,6 +8,8 @@ a simulation publish the same events.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -26,6 +28,7 @@ from libs.contracts.market import (
 from libs.messagebus.topic import Event
 from services.marketdata.batches import TimestampBatch
 from services.marketdata.stamps import iso_of
+from services.marketdata.validation import Record
 
 #: Name of the feed that replays the configured sources.
 REPLAY_FEED: Final = "replay"
@@ -123,27 +126,31 @@ def closing_command(summary: DatasetSummary, speed: float, feed: str = REPLAY_FE
 
 
 class Forward:
-    """Walks a data set forward from any point, leaving out records but never an instrument."""
+    """Walks a data set forward, leaving out timestamps but never an instrument.
+
+    The definition of an instrument comes with its first price that is not left out, so it makes no difference whether a
+    walk has left out the prices before or the data set was opened after them.
+    """
 
     def __init__(self, batches: Iterator[TimestampBatch]) -> None:
         self._batches = batches
         self._instruments: dict[str, InstrumentDefined] = {}
 
     def next_from(self, ts_ns: int) -> TimestampBatch | None:
-        """The next batch at or after ``ts_ns``, or None at the end.
-
-        Definitions of the batches left out come with it, stamped with its time, so that an instrument is still
-        defined before its first published price.
-        """
+        """The next batch at or after ``ts_ns``, or None at the end."""
         for batch in self._batches:
-            for instrument in batch.instruments:
-                self._instruments[instrument.symbol] = instrument
-            if batch.ts_event < ts_ns:
-                continue
-            due = [
-                msgspec.structs.replace(instrument, ts_event=batch.ts_event)
-                for _, instrument in sorted(self._instruments.items())
-            ]
-            self._instruments.clear()
-            return TimestampBatch(batch.ts_event, batch.bars, batch.closes, batch.quotes, batch.trades, due)
+            if batch.ts_event >= ts_ns:
+                return self._with_definitions(batch)
+            self._instruments.update((instrument.symbol, instrument) for instrument in batch.instruments)
         return None
+
+    def _with_definitions(self, batch: TimestampBatch) -> TimestampBatch:
+        if not self._instruments:
+            return batch
+        records: list[Record] = [*batch.bars, *batch.closes, *batch.quotes, *batch.trades]
+        due = [
+            msgspec.structs.replace(self._instruments.pop(symbol), ts_event=batch.ts_event)
+            for symbol in sorted({record.symbol for record in records} & self._instruments.keys())
+        ]
+        instruments = sorted([*batch.instruments, *due], key=attrgetter("symbol"))
+        return replace(batch, instruments=instruments)

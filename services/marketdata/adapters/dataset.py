@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
 
 from services.marketdata.adapters.files import read_csv, read_parquet, stamp_unit
 from services.marketdata.adapters.packages import packaged_source
@@ -14,7 +13,7 @@ from services.marketdata.errors import RowError, SourceFormatError
 from services.marketdata.parsing import Row, RowParser, fields_of, shown
 from services.marketdata.settings import MarketDataSettings
 from services.marketdata.sources import FileSource
-from services.marketdata.stamps import midnight_ns
+from services.marketdata.stamps import MAX_NS, midnight_ns
 from services.marketdata.stepping import DatasetSummary, SourceSummary
 from services.marketdata.validation import Record
 
@@ -26,14 +25,14 @@ class SourceReader:
         name: Its name in the settings.
     """
 
-    def __init__(self, chosen: FileSource | str) -> None:
+    def __init__(self, chosen: FileSource | str, start_ns: int) -> None:
         packaged = PACKAGED_SETS.get(chosen) if isinstance(chosen, str) else None
         self._source = packaged_source(chosen) if isinstance(chosen, str) else chosen
         self.name = self._source.name
         self._description = packaged.description if packaged else self._source.path.name
         self._filter = DefectFilter(packaged.defects if packaged else ())
-        column = self._source.timestamp.column
-        self._parser = RowParser(self._source, stamp_unit(self._source.path, column) if self._source.is_parquet else "")
+        unit = stamp_unit(self._source.path, self._source.timestamp.column) if self._source.is_parquet else ""
+        self._parser = RowParser(self._source, unit, start_ns)
 
     def stream(self) -> RecordStream:
         """Its records, to be read once."""
@@ -48,13 +47,18 @@ class SourceReader:
         )  # fmt: skip
 
 
-def open_dataset(settings: MarketDataSettings) -> Iterator[TimestampBatch]:
+def open_dataset(settings: MarketDataSettings, from_ns: int = 0) -> Iterator[TimestampBatch]:
     """Everything the settings name, by timestamp, read as it is consumed.
+
+    Args:
+        settings: Sources and dates.
+        from_ns: Leave out what lies before it. An instrument is defined with its first price after it, so a replay
+            that goes on here may define some that are known already.
 
     Raises:
         DatasetError: At the first thing that is wrong, which may be far into the data; :func:`survey` finds it first.
     """
-    yield from _merged(settings, [SourceReader(chosen) for chosen in settings.sources])
+    yield from _merged(settings, _readers(settings, from_ns))
 
 
 def survey(settings: MarketDataSettings) -> DatasetSummary:
@@ -65,7 +69,7 @@ def survey(settings: MarketDataSettings) -> DatasetSummary:
     Raises:
         DatasetError: One sentence about the first thing that is wrong, or if there is no data between the dates.
     """
-    readers = [SourceReader(chosen) for chosen in settings.sources]
+    readers = _readers(settings)
     tallies = {reader.name: _Tally() for reader in readers}
     steps = first_ns = last_ns = 0
     for batch in _merged(settings, readers):
@@ -101,13 +105,14 @@ class _Tally:
         return reader.summary(self.records, self.first_ns, self.last_ns, sorted(self.symbols))
 
 
+def _readers(settings: MarketDataSettings, from_ns: int = 0) -> list[SourceReader]:
+    start_ns = max(from_ns, midnight_ns(settings.start_date) if settings.start_date else 0)
+    return [SourceReader(chosen, start_ns) for chosen in settings.sources]
+
+
 def _merged(settings: MarketDataSettings, readers: list[SourceReader]) -> Iterator[TimestampBatch]:
-    streams = [reader.stream() for reader in readers]
-    return merge_streams(streams, _bound(settings.start_date, 0), _bound(settings.end_date, 2**63))
-
-
-def _bound(day: date | None, otherwise: int) -> int:
-    return otherwise if day is None else midnight_ns(day)
+    end_ns = midnight_ns(settings.end_date) if settings.end_date else MAX_NS
+    return merge_streams([reader.stream() for reader in readers], end_ns)
 
 
 def _rows(source: FileSource, columns: list[str]) -> Iterator[Row]:

@@ -105,7 +105,7 @@ class ReplayAdapter:
         if self._feed().resume_ns <= summary.last_ns:
             await self._send(opening_command(summary, self._settings.speed))
             self._log.info("replay_begins", steps=summary.steps, cursor_ns=self._feed().cursor_ns)
-            await self._walk(Forward(open_dataset(self._settings)))
+            await self._walk(Forward(open_dataset(self._settings, self._feed().resume_ns)))
         await self._send(closing_command(summary, self._settings.speed))
         self._log.info("replay_ends", step=self._engine.state.step)
 
@@ -115,7 +115,7 @@ class ReplayAdapter:
         while True:
             await self._gate()
             target = self._feed().resume_ns
-            # Leaving out decades takes a second of reading: in a thread, so that the loop goes on answering.
+            # Leaving out decades takes up to a second of reading: in a thread, so that the loop goes on answering.
             skips = first or self._feed().seek_to_ns > self._feed().cursor_ns
             batch = await asyncio.to_thread(data.next_from, target) if skips else data.next_from(target)
             first = False

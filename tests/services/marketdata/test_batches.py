@@ -79,9 +79,9 @@ def test_quotes_of_one_symbol_keep_the_order_of_their_file() -> None:
     assert batch.quotes == rows
 
 
-def test_bounds_are_half_open() -> None:
+def test_the_end_is_left_out() -> None:
     rows = [close("A.X", day * DAY) for day in range(1, 5)]
-    assert [b.ts_event // DAY for b in merge_streams([stream("a", rows)], 2 * DAY, 4 * DAY)] == [2, 3]
+    assert [b.ts_event // DAY for b in merge_streams([stream("a", rows)], 4 * DAY)] == [1, 2, 3]
 
 
 def test_two_sources_of_one_price_are_refused() -> None:

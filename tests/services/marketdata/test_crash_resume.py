@@ -12,14 +12,16 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from libs.contracts.market import ControlFeed, InstrumentDefined
 from libs.messagebus.topic import Event
 from libs.testing.engine_harness import EngineHarness
 from services.marketdata import stepping
+from services.marketdata.adapters.dataset import survey
 from services.marketdata.batches import TimestampBatch
 from services.marketdata.engine import MarketDataEngine
 from services.marketdata.feeds import FeedState
-from services.marketdata.stepping import REPLAY_FEED, Forward, step_groups
-from tests.services.marketdata.builders import DAY, Fleet, Stopped, close, instrument, settings, write_closes
+from services.marketdata.stepping import REPLAY_FEED, Forward, opening_command, step_groups
+from tests.services.marketdata.builders import DAY, Fleet, Stopped, close, instrument, settings, source, ts
 
 
 class Crash(Exception):
@@ -79,11 +81,21 @@ def test_an_engine_and_a_source_that_restart_anywhere_publish_the_same(lives: li
 
 
 @hypothesis_settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["before", "after", "asleep"]), st.integers(0, 40)), max_size=6))
-def test_a_replay_killed_anywhere_publishes_the_same(kills: list[tuple[str, int]]) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from(["before", "after", "asleep"]), st.integers(0, 40)), max_size=6), st.booleans()
+)
+def test_a_replay_killed_anywhere_publishes_the_same(kills: list[tuple[str, int]], seeks: bool) -> None:
     with TemporaryDirectory() as folder:
-        chosen = settings(write_closes(Path(folder) / "closes.csv", 5, "A,B,C"))
+        path = Path(folder) / "closes.csv"
+        # C is first priced on a day that the seek leaves out; its definition must come with its price of day 6.
+        path.write_text(
+            "timestamp,A,B,C\n" + "".join(f"2020-01-0{d},{d},1{d},{d if d in (2, 6) else ''}\n" for d in range(1, 7))
+        )
+        chosen = settings(source(path, symbols={name: f"{name}.XNAS" for name in "ABC"}, timestamp={"unit": "date"}))
         whole, fleet = Fleet(chosen), Fleet(chosen)
+        for one in (whole, fleet) if seeks else ():
+            one.simulation.send(opening_command(survey(chosen), 0.0))
+            one.simulation.send(ControlFeed(0, REPLAY_FEED, "seek", "ops", to_ns=ts("2020-01-04")))
         with pytest.raises(Stopped):
             asyncio.run(whole.adapter().run())
         for moment, count in kills:
@@ -96,6 +108,7 @@ def test_a_replay_killed_anywhere_publishes_the_same(kills: list[tuple[str, int]
             asyncio.run(fleet.adapter().run())
     assert fleet.published == whole.published
     assert not fleet.simulation.dead
+    assert sum(isinstance(event, InstrumentDefined) for event in whole.published) == 3
 
 
 def _arm(fleet: Fleet, moment: str, count: int) -> None:

@@ -44,18 +44,12 @@ def test_parts_hold_everything_once_whatever_instruments_come_along(count: int, 
     assert cuts[0] == cuts[1]
 
 
-def test_what_is_left_out_still_defines_its_instruments() -> None:
-    walk = Forward(
-        iter([day_batch(1, "B.X", define=True), day_batch(2, "A.X", define=True), day_batch(3, "C.X", define=True)])
-    )
-    found = walk.next_from(3 * DAY)
-    assert found is not None
-    assert [(one.symbol, one.ts_event) for one in found.instruments] == [
-        ("A.X", 3 * DAY),
-        ("B.X", 3 * DAY),
-        ("C.X", 3 * DAY),
-    ]
-    assert [one.symbol for one in found.closes] == ["C.X"]
+def test_an_instrument_is_defined_with_its_first_price_that_is_not_left_out() -> None:
+    days = [day_batch(1, "B.X", define=True), day_batch(2, "A.X", define=True), day_batch(3, "C.X", define=True)]
+    walk = Forward(iter([*days, day_batch(4, "A.X", "C.X")]))
+    found = [walk.next_from(3 * DAY), walk.next_from(0)]
+    defined = [[(one.symbol, one.ts_event // DAY) for one in batch.instruments] for batch in found if batch]
+    assert defined == [[("C.X", 3)], [("A.X", 4)]]  # B has no price after the seek
     assert walk.next_from(0) is None
 
 
