@@ -23,7 +23,8 @@ def router(engine: StrategyEngine, commands: Commands) -> APIRouter:
     """Routes of strategies, orders and positions."""
     routes = APIRouter()
     routes.include_router(_strategies(engine, commands))
-    routes.include_router(_orders(engine, commands))
+    routes.include_router(_order_writes(engine, commands))
+    routes.include_router(_order_reads(engine))
     return routes
 
 
@@ -77,7 +78,7 @@ def _strategies(engine: StrategyEngine, commands: Commands) -> APIRouter:
     return routes
 
 
-def _orders(engine: StrategyEngine, commands: Commands) -> APIRouter:
+def _order_reads(engine: StrategyEngine) -> APIRouter:
     routes = APIRouter(prefix="/orders", tags=["orders"])
 
     @routes.get("")
@@ -95,6 +96,17 @@ def _orders(engine: StrategyEngine, commands: Commands) -> APIRouter:
         ids = sorted((key for key in found if not cursor or key < cursor), reverse=True)
         items = [_order(engine, key) for key in ids[:limit]]
         return _page(items, ids[limit - 1] if len(ids) > limit else None)
+
+    @routes.get("/{client_order_id}")
+    async def order(client_order_id: str) -> dict[str, Any]:
+        """One order."""
+        return _order(engine, client_order_id)
+
+    return routes
+
+
+def _order_writes(engine: StrategyEngine, commands: Commands) -> APIRouter:
+    routes = APIRouter(prefix="/orders", tags=["orders"])
 
     @routes.post("", status_code=status.HTTP_201_CREATED)
     async def place(request: Request, new: NewOrder, key: Key) -> dict[str, Any]:
@@ -124,11 +136,6 @@ def _orders(engine: StrategyEngine, commands: Commands) -> APIRouter:
         """Ask for all working orders to be cancelled, or those of a strategy or symbol."""
         command = CancelAllOrders(engine.now_ns, which.strategy_id, which.symbol, actor_of(request), which.reason)
         return _written(await commands.send(command))
-
-    @routes.get("/{client_order_id}")
-    async def order(client_order_id: str) -> dict[str, Any]:
-        """One order."""
-        return _order(engine, client_order_id)
 
     @routes.delete("/{client_order_id}")
     async def cancel(request: Request, client_order_id: str) -> dict[str, Any]:

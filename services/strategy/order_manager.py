@@ -102,10 +102,14 @@ class OrderManager:
         )
         self._book.orders[client_order_id] = self._working[client_order_id] = order
         self._book.submitted += 1
+        self._announce(order)
+        return order
+
+    def _announce(self, order: OrderRecord) -> None:
         self._outbox.publish(
             OrderSubmitted(
-                ts,
-                client_order_id,
+                order.ts_submitted,
+                order.client_order_id,
                 order.portfolio_id,
                 order.strategy_id,
                 order.symbol,
@@ -117,11 +121,10 @@ class OrderManager:
                 order.stop_price,
                 order.reduce_only,
                 order.venue,
-                reference_price,
-                currency,
+                order.reference_price,
+                order.currency,
             )
         )
-        return order
 
     def request_cancel(self, order: OrderRecord, reason: str, ts: int) -> bool:
         """Ask the venue to cancel; False where the order is over or a cancel is on its way already."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -17,17 +17,9 @@ from services.strategy.library import create_strategy
 from services.strategy.order_entry import OrderEntry
 from services.strategy.order_manager import OrderManager
 from services.strategy.positions import PositionBook
+from services.strategy.settings import StrategyDefinition
 from services.strategy.state import StrategyEngineState, StrategySlot, StrategyState
 from services.strategy.strategy import Strategy
-
-
-class StrategyDefinition(Protocol):
-    """What a strategy is configured with; see :class:`services.strategy.settings.StrategyDefinition`."""
-
-    strategy_id: str
-    library_id: str
-    portfolio_id: str
-    parameters: dict[str, Any]
 
 
 class StrategyRunner:
