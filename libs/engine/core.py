@@ -133,36 +133,28 @@ class EngineCore:
         dead: list[EventDeadLettered],
         refused: dict[int, CommandRefused],
     ) -> None:
-        # The hot loop of the fleet: about 0.25 us an event besides the handler (benchmarks/bus.py).
-        handlers = self._handlers
+        # The hot loop of the fleet: about 0.1 us an event besides decoding and the handler (benchmarks/bus.py).
+        handler_of = self._handlers.get
         outbox = self._outbox
         clock_types = self._clock_types
         clock = self.clock
-        index = base - 1
-        for event in batch.events:
-            index += 1
+        for index, event in enumerate(batch.events, base):
             kind = type(event)
-            if kind in clock_types and event.ts_event > clock.timestamp_ns():
+            if clock_types and kind in clock_types and event.ts_event > clock.timestamp_ns():
                 outbox.cause = -1
                 clock.advance_to(event.ts_event)
-            handler = handlers.get(kind)
+            handler = handler_of(kind)
             if handler is None:
                 continue
             outbox.cause = index
-            mark = len(outbox.events)
             try:
                 handler(event)
             except CommandRefused as error:
-                self._roll_back(mark)
+                outbox.take_back(index)
                 refused[index] = error
             except Exception as error:  # the host must outlive any handler; the event goes to the dead letters
-                self._roll_back(mark)
-                dead.append(self._letters.handler_failed(self.clock.timestamp_ns(), entry, batch, index - base, error))
-
-    def _roll_back(self, mark: int) -> None:
-        del self._outbox.events[mark:]
-        del self._outbox.causes[mark:]
-        self._outbox.replies.pop(self._outbox.cause, None)
+                outbox.take_back(index)
+                dead.append(self._letters.handler_failed(clock.timestamp_ns(), entry, batch, index - base, error))
 
     def _advance(self, ts: int) -> None:
         if ts > self.clock.timestamp_ns():

@@ -41,6 +41,13 @@ class Outbox:
         """
         self.replies[self.cause] = value
 
+    def take_back(self, cause: int) -> None:
+        """Forget what the event ``cause``, the last one handled, has published and replied."""
+        while self.causes and self.causes[-1] == cause:
+            self.causes.pop()
+            self.events.pop()
+        self.replies.pop(cause, None)
+
     def clear(self) -> None:
         """Forget everything; called by the host after it has taken the contents."""
         self.events = []
