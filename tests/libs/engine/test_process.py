@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
-import httpx
 import pytest
 
 from libs.clock import LiveClock
 from libs.contracts import topics
 from libs.contracts.system import EngineStateChanged, HeartbeatSent
 from libs.contracts.topics import CODEC
-from libs.engine.component import Adapter, AdapterContext, Component
+from libs.engine.component import Adapter
 from libs.engine.process import Process, ProcessFailed
 from libs.engine.server import PortUnavailable
-from libs.engine.settings import BusSettings, ProcessSettings
+from libs.engine.settings import BusSettings
 from libs.engine.tailing import TailContext, TailService, TailWork
 from libs.messagebus.memory import MemoryTransport
-from libs.messagebus.topic import Event
 from libs.messagebus.transport import START
-from tests.libs.engine.echo_engine import EchoEngine
-from tests.libs.engine.echo_service import EchoSettings, router
-
-SETTINGS = ProcessSettings(auth="off")
+from tests.libs.engine.echo_service import EchoSettings
+from tests.libs.engine.running import SETTINGS, Session, component_of, process_of, run_while
 
 
 class _Waiting:
@@ -55,81 +49,11 @@ class _Failing:
             raise self._error
 
 
-def _component(adapter: Adapter | None = None, port: int = 0) -> Component:
-    def adapters(context: AdapterContext) -> Sequence[Adapter]:
-        return [adapter] if adapter else []
-
-    return Component("echo", EchoEngine, port, router, adapters, settings=EchoSettings(port=port))
-
-
-class _Session:
-    """A running process and a client of its first surface."""
-
-    def __init__(self, process: Process, client: httpx.AsyncClient, transport: MemoryTransport) -> None:
-        self.process = process
-        self.client = client
-        self.transport = transport
-
-    async def published(self, stream: str) -> list[Event]:
-        entries = await self.transport.read({stream: START}, 1000, 0)
-        return [event for entry in entries for event in CODEC.decode(entry.data).events]
-
-    async def until_well(self) -> None:
-        """Healthy, and the fleet has been told that it runs."""
-
-        async def is_well() -> bool:
-            return (await self.client.get("/health")).status_code == 200 and bool(await self.published("system:high"))
-
-        await self.until(is_well)
-
-    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(10):
-            while not await condition():  # noqa: ASYNC110 - what is waited for is an answer over HTTP
-                await asyncio.sleep(0.01)
-
-
-def _run(use: Callable[[_Session], Awaitable[None]], process: Process, transport: MemoryTransport) -> None:
-    """Use a process while it runs, then stop it; what it or the use raises is raised."""
-
-    async def session() -> None:
-        await process.started.wait()
-        port = next(iter(process.members.values())).port
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            await use(_Session(process, client, transport))
-
-    async def main() -> None:
-        running, using = asyncio.create_task(process.run()), asyncio.create_task(session())
-        async with asyncio.timeout(20):
-            await asyncio.wait({running, using}, return_when=asyncio.FIRST_COMPLETED)
-            process.stop()
-            if running.done():
-                using.cancel()
-            await asyncio.wait({running, using})
-        await running
-        if not using.cancelled():
-            await using
-
-    asyncio.run(main())
-
-
-class _Lasting(MemoryTransport):
-    """Can be looked into after the process has closed it, as a server can."""
-
-    async def close(self) -> None:
-        pass
-
-
-def _process(component: Component, **options: Any) -> tuple[Process, MemoryTransport]:
-    transport = _Lasting()
-    bus = BusSettings(heartbeat_seconds=0.05)
-    return Process([component], SETTINGS, transport, LiveClock(), bus=bus, **options), transport
-
-
 def test_a_process_serves_beats_ends_in_order_and_leaves_a_snapshot() -> None:
     source = _Waiting()
-    process, transport = _process(_component(source))
+    process, transport = process_of(component_of(source))
 
-    async def use(session: _Session) -> None:
+    async def use(session: Session) -> None:
         await session.until_well()
         answer = await session.client.post("/echo/cash/5")
         assert answer.json()["balance"] == "5"
@@ -140,7 +64,7 @@ def test_a_process_serves_beats_ends_in_order_and_leaves_a_snapshot() -> None:
             ("echo", 1, session.process.members["echo"].port)
         }
 
-    _run(use, process, transport)
+    run_while(use, process, transport)
     assert source.ended
     assert process.members["echo"].view.vitals().state == "stopped"
 
@@ -159,9 +83,9 @@ def test_a_process_serves_beats_ends_in_order_and_leaves_a_snapshot() -> None:
 
 
 def test_pause_holds_commands_and_resume_lets_them_through() -> None:
-    process, transport = _process(_component())
+    process, transport = process_of(component_of())
 
-    async def use(session: _Session) -> None:
+    async def use(session: Session) -> None:
         await session.until_well()
         paused = (await session.client.post("/control/pause", json={"reason": "lunch"})).json()
         assert (paused["previous_state"], paused["state"], paused["actor"]) == ("running", "paused", "local")
@@ -178,7 +102,7 @@ def test_pause_holds_commands_and_resume_lets_them_through() -> None:
         told = [event for event in await session.published("system:high") if isinstance(event, EngineStateChanged)]
         assert [event.state for event in told] == ["running", "paused", "paused", "running"]
 
-    _run(use, process, transport)
+    run_while(use, process, transport)
 
 
 @pytest.mark.parametrize(
@@ -189,32 +113,32 @@ def test_pause_holds_commands_and_resume_lets_them_through() -> None:
     ],
 )
 def test_a_dead_task_ends_the_process_and_is_named(adapter: Adapter, text: str) -> None:
-    process, transport = _process(_component(adapter))
+    process, transport = process_of(component_of(adapter))
 
-    async def use(session: _Session) -> None:
+    async def use(session: Session) -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(ProcessFailed) as caught:
-        _run(use, process, transport)
+        run_while(use, process, transport)
     assert str(caught.value) == text
 
 
 def test_an_adapter_that_is_finished_is_no_fault() -> None:
-    process, transport = _process(_component(_Failing(None)))
+    process, transport = process_of(component_of(_Failing(None)))
 
-    async def use(session: _Session) -> None:
+    async def use(session: Session) -> None:
         await session.until_well()
         tasks = {task["name"]: task["state"] for task in (await session.client.get("/status")).json()["tasks"]}
         assert tasks["echo.source"] == "finished"
 
-    _run(use, process, transport)
+    run_while(use, process, transport)
 
 
 def test_a_second_host_of_an_engine_fences_out_the_first() -> None:
-    first, transport = _process(_component())
-    second = Process([_component()], SETTINGS, transport, LiveClock(), bus=BusSettings())
+    first, transport = process_of(component_of())
+    second = Process([component_of()], SETTINGS, transport, LiveClock(), bus=BusSettings())
 
-    async def use(session: _Session) -> None:
+    async def use(session: Session) -> None:
         other = asyncio.create_task(second.run())
         await second.started.wait()
 
@@ -227,13 +151,13 @@ def test_a_second_host_of_an_engine_fences_out_the_first() -> None:
         await other
 
     with pytest.raises(ProcessFailed, match=r"task 'echo\.host' died: FencedError"):
-        _run(use, first, transport)
+        run_while(use, first, transport)
 
 
 def test_a_busy_port_is_one_sentence_and_nothing_is_started() -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        process, transport = _process(_component(port=port))
+        process, transport = process_of(component_of(port=port))
         text = f"port {port} of engine 'echo' must be free, was in use on 127.0.0.1; "
         text += "stop the other process or set ECHO_PORT"
         with pytest.raises(PortUnavailable) as caught:
@@ -244,7 +168,7 @@ def test_a_busy_port_is_one_sentence_and_nothing_is_started() -> None:
 
 def test_an_address_of_another_machine_is_refused_in_one_sentence() -> None:
     settings = EchoSettings(host="192.0.2.1", port=0)
-    process, _ = _process(replace(_component(), settings=settings))
+    process, _ = process_of(replace(component_of(), settings=settings))
     with pytest.raises(PortUnavailable, match=r"must be able to listen on 192\.0\.2\.1:0, was refused .* ECHO_HOST"):
         asyncio.run(process.run())
 
@@ -260,7 +184,7 @@ def test_a_service_without_an_engine_has_the_same_surface() -> None:
     service = TailService("web", make, EchoSettings(port=0), upstreams=("features",))
     process = Process([], SETTINGS, transport, LiveClock(), services=[service])
 
-    async def use(session: _Session) -> None:
+    async def use(session: Session) -> None:
         await session.until_well()
         body = (await session.client.get("/status")).json()
         assert (body["engine"], body["role"], body["counters"]) == ("web", "tail", {"connections": 2})
@@ -273,4 +197,4 @@ def test_a_service_without_an_engine_has_the_same_surface() -> None:
         broken.append("certificate expired")
         assert (await session.client.get("/health")).json()["degraded_reasons"] == ["certificate expired"]
 
-    _run(use, process, transport)
+    run_while(use, process, transport)
