@@ -85,7 +85,11 @@ class EngineHarness:
     def restart(self) -> None:
         """Replace the engine by a fresh one restored from its encoded snapshot."""
         state = msgspec.msgpack.decode(self._core.encode_state(), type=self.engine.state_type)
-        clock_ns, timers, sequence = self._core.clock.timestamp_ns(), self._core.clock.timer_states(), self._core.sequence
+        clock_ns, timers, sequence = (
+            self._core.clock.timestamp_ns(),
+            self._core.clock.timer_states(),
+            self._core.sequence,
+        )
         self._build(clock_ns)
         self._core.clock.restore_timers(timers, lambda _name: None)
         self.engine.restore(state)
