@@ -76,6 +76,7 @@ class Commands:
         self._publisher = publisher
         self._replies = replies
         self._timeout_seconds = timeout_seconds
+        self._sending: set[asyncio.Future[str]] = set()
 
     async def send(self, command: Event, timeout_seconds: float | None = None) -> Reply:
         """Send a command and wait until the commit that carried it out.
@@ -85,20 +86,34 @@ class Commands:
                 says that it may still be carried out.
         """
         timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        event_id = await self._publisher.publish_confirmed(command)
+        event_id = await self._confirmed(command, timeout)
         try:
             value = await self._replies.wait_for(event_id, timeout)
         except TimeoutError:
-            raise CommandRefused(
-                503,
-                "not-committed",
-                f"command {event_id} was accepted by the bus but not carried out within {timeout:g} s; it may still be",
-                "look at the engine's /status for its lag, then at its state before sending the command again",
-            ) from None
+            raise _not_committed(f"command {event_id} was accepted by the bus but not carried out", timeout) from None
         if isinstance(value, CommandRefused):
             raise value
         return Reply(event_id, value)
 
+    async def _confirmed(self, command: Event, timeout_seconds: float) -> str:
+        """Hand the command to the bus; the publisher keeps it, whether or not the caller goes on waiting."""
+        sending = asyncio.ensure_future(self._publisher.publish_confirmed(command))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+        done, _ = await asyncio.wait({sending}, timeout=timeout_seconds)
+        if not done:
+            raise _not_committed("the message bus has not taken the command", timeout_seconds)
+        return sending.result()
+
     async def post(self, command: Event) -> str:
         """Send a command without waiting for it to be carried out; returns its event id once the bus has it."""
         return await self._publisher.publish_confirmed(command)
+
+
+def _not_committed(what: str, timeout_seconds: float) -> CommandRefused:
+    return CommandRefused(
+        503,
+        "not-committed",
+        f"{what} within {timeout_seconds:g} s; it may still be carried out",
+        "look at the engine's /status for its lag, then at its state before sending the command again",
+    )

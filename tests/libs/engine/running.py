@@ -51,7 +51,7 @@ class Session:
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(10):
-            while not await condition():  # noqa: ASYNC110 - what is waited for is an answer over HTTP
+            while not await condition():
                 await asyncio.sleep(0.01)
 
 

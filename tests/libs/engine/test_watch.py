@@ -36,7 +36,7 @@ async def _put(transport: MemoryTransport, sequence: int, *events: HaltChanged |
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the watch has no event to wait for
+        while not condition():
             await asyncio.sleep(0.001)
 
 
