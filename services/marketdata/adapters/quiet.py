@@ -11,9 +11,14 @@ from libs.messagebus.errors import TransportError
 from libs.messagebus.transport import Quiescence
 from services.marketdata.progress import ReplayProgress
 
-#: Between two looks at the fleet: short at first, because most drains take a few milliseconds.
+#: Between two looks at the fleet.
 FIRST_LOOK_SECONDS: Final = 0.0005
 LONGEST_LOOK_SECONDS: Final = 0.005
+#: The first look of a phase waits this share of what the phase usually takes, then looks come often. Every look is
+#: work for Redis and for the engines' own event loop, and every millisecond of a late look is a millisecond lost.
+_USUAL_SHARE: Final = 0.7
+_LONGEST_USUAL_SECONDS: Final = 0.1
+_MEMORY: Final = 0.2
 _GROWTH: Final = 1.5
 _REPORT_NS: Final = 1_000_000_000
 _RETRY_SECONDS: Final = 0.5
@@ -41,15 +46,21 @@ class QuietWait:
         self._progress = progress
         self._now_ns = now_ns
         self._sleep = sleep
+        self._usual_seconds: dict[str, float] = {}
         self._log = structlog.get_logger("replay")
 
-    async def wait(self) -> None:
-        """Return at the first look at which nothing is in flight; waits as long as it takes."""
+    async def wait(self, phase: str = "") -> None:
+        """Return at the first look at which nothing is in flight; waits as long as it takes.
+
+        Args:
+            phase: What the fleet is doing; each phase has its own usual duration, ``""`` has none.
+        """
         progress = self._progress
         started = reported = self._now_ns()
+        usual = self._usual_seconds.get(phase, 0.0)
+        await self._sleep(max(FIRST_LOOK_SECONDS, usual * _USUAL_SHARE))
         delay = FIRST_LOOK_SECONDS
         while True:
-            await self._sleep(delay)
             try:
                 answer = await self._look(self._readers)
             except TransportError as error:
@@ -64,6 +75,10 @@ class QuietWait:
             if answer.quiet:
                 progress.waiting_for = []
                 progress.waiting_since_ns = 0
+                if phase:
+                    # An outage must not teach it to wait long.
+                    took = min((self._now_ns() - started) / 1e9, _LONGEST_USUAL_SECONDS)
+                    self._usual_seconds[phase] = usual + _MEMORY * (took - usual)
                 return
             progress.waiting_for = answer.waiting_for
             progress.waiting_since_ns = started
@@ -72,4 +87,5 @@ class QuietWait:
                 reported = now
                 seconds = round((now - started) / 1e9)
                 self._log.warning("lockstep_waits", waiting_for=answer.waiting_for, seconds=seconds)
+            await self._sleep(delay)
             delay = min(delay * _GROWTH, LONGEST_LOOK_SECONDS)

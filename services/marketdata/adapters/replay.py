@@ -146,7 +146,7 @@ class ReplayAdapter:
         started = self._now_ns()
         for command in ingest_commands(REPLAY_FEED, batch):
             await self._post(command)
-        await self._quiet.wait()
+        await self._quiet.wait("ingest")
         self._progress.ingest.observe((self._now_ns() - started) / 1e9)
         feed = self._feed()
         if feed.cursor_ns != batch.ts_event or not feed.is_complete:
@@ -171,7 +171,7 @@ class ReplayAdapter:
         """Close the stages of the open timestamp, whichever feed opened it, waiting for the fleet after each."""
         while (feed := self._engine.open_feed()) is not None and (stage := feed.next_stage) is not None:
             await self._post(CloseStep(feed.cursor_ns, feed.feed, stage))
-            await self._quiet.wait()
+            await self._quiet.wait(stage)
             if feed.next_stage == stage:
                 raise ReplayError(
                     f"stage '{stage}' of {feed.cursor_ns} was sent and not closed; "

@@ -1,4 +1,4 @@
-"""The HTTP surface over a running engine, through the application every engine is served by."""
+"""The HTTP surface over an engine that has replayed a few days; errors pass the handlers every engine has."""
 
 from __future__ import annotations
 
@@ -27,8 +27,6 @@ from services.marketdata.progress import ReplayProgress
 from services.marketdata.settings import MarketDataSettings
 from services.marketdata.stepping import REPLAY_FEED, closing_command, opening_command, step_groups
 from tests.services.marketdata.builders import EQUITY, settings, write_closes
-
-NOW = "2020-02-01T00:00:00Z"
 
 
 class Desk:
@@ -65,7 +63,7 @@ class Served:
     def app(self) -> FastAPI:
         app = FastAPI()
         install_problem_handlers(app, body_limits=BODY_LIMITS)
-        clock = TestClock(1_580_515_200_000_000_000)  # NOW
+        clock = TestClock(1_580_515_200_000_000_000)  # 2020-02-01
         app.include_router(router(self.harness.engine, Desk(self.harness), self.settings, self.progress, clock))  # type: ignore[arg-type]
         return app
 
