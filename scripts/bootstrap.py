@@ -34,7 +34,7 @@ def stop(sentence: str) -> None:
 
 def check_machine(kind: str) -> None:
     """Refuse early what would fail late."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file runs under whatever python3 the user has
         stop(f"Python must be 3.11 or newer, was {sys.version.split()[0]}; run make PYTHON=python3.11")
     needed = NEEDED_MEGABYTES[kind]
     free = shutil.disk_usage(ROOT).free // 2**20
@@ -71,7 +71,7 @@ def create_environment() -> None:
 
 
 def install_system_packages() -> None:
-    """Install the programs the tests use where this is Debian and we are root; elsewhere those tests say what they miss."""
+    """Install the programs the tests use, where this is Debian and we are root; elsewhere those tests are skipped."""
     missing = [package for program, package in DEBIAN_PACKAGES.items() if shutil.which(program) is None]
     if not missing:
         return
@@ -91,9 +91,8 @@ def main(kind: str) -> None:
     check_machine(kind)
     create_environment()
     started = time.monotonic()
-    print(
-        f"setup: installing what {'the fleet' if kind == 'run' else 'tests and benchmarks'} need, a few minutes the first time"
-    )
+    needs = "the fleet needs" if kind == "run" else "tests and benchmarks need"
+    print(f"setup: installing what {needs}; the first time takes a few minutes", flush=True)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     run_pip(["--editable", f".[{'fleet' if kind == 'run' else 'fleet,dev'}]", "--constraint", "requirements.lock"])
     # Only the data files inside these packages are read, so the hundreds of megabytes they depend on stay away.

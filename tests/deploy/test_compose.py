@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from libs.contracts.fleet import ENGINES, PORTS
-from libs.engine.settings import ProcessSettings, Settings
 from libs.engine.setting_mistakes import CLASSES, variable_name
+from libs.engine.settings import ProcessSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "deploy" / "compose" / "compose.yaml"
