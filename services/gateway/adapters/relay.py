@@ -1,6 +1,6 @@
 """Websockets through the gateway: bytes are passed to the websocket engine and back, none are looked at.
 
-uvicorn hands over a connection that asks for an upgrade (see ``libs/engine/server.py``). Each side is read only as fast as
+uvicorn hands over a connection that asks for an upgrade (``libs/engine/server.py``). Each side is read only as fast as
 the other takes it, so a slow client is slow for the websocket engine, which knows what to do about it.
 """
 
