@@ -22,6 +22,7 @@ def components(settings: StrategySettings | None = None) -> list[Component]:
             port=chosen.port,
             router=router,
             metrics=register_metrics,
+            settings=chosen,
         ),
         Component(
             name=PaperVenueEngine.name,
@@ -32,4 +33,4 @@ def components(settings: StrategySettings | None = None) -> list[Component]:
 
 
 if __name__ == "__main__":
-    run_components(components())
+    run_components(components)

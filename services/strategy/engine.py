@@ -200,6 +200,7 @@ class StrategyEngine:
             return
         self.state.step = event.step
         self.state.steps += 1
+        self.orders.lose_unanswered(self._clock.timestamp_ns(), int(self.settings.unknown_seconds * 1e9))
         self.runner.decide(event)
 
     def status(self) -> Mapping[str, Any]:

@@ -82,6 +82,7 @@ class GateInputs:
         cash: Free cash of the portfolio: its last valuation's, moved by fills since, less what open buys reserve.
         equity: Of the portfolio's last valuation, ``valued_at`` its time, ``currency`` its base currency.
         twin_at: When an equal order was placed last.
+        unknown_order: Id of an order of the symbol whose fate nobody knows.
     """
 
     now: int
@@ -99,6 +100,7 @@ class GateInputs:
     valued_at: int | None
     currency: str | None
     twin_at: int | None
+    unknown_order: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class StrategyMetrics:
         yield GaugeMetricFamily(
             "nautilus_active_orders", "Orders that are not over", value=self._engine.orders.working_count
         )
+        unknown = sum(order.state == "unknown" for order in self._engine.orders.working())
+        yield GaugeMetricFamily("nautilus_unknown_orders", "Orders their venue has not answered in time", value=unknown)
         yield from self._rates()
         yield GaugeMetricFamily("nautilus_halts", "Halts in force, of any scope", value=len(state.halts))
         running = GaugeMetricFamily("nautilus_strategy_running", "1 while a strategy may trade", labels=["strategy_id"])

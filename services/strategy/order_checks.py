@@ -18,8 +18,15 @@ _LARGEST = Decimal(10) ** 15
 
 
 def check_halted(request: OrderRequest, inputs: GateInputs, limits: GateLimits) -> Denial | None:
-    """No halt covers the order, or it only reduces and the halt allows that."""
+    """No halt covers the order, or it only reduces and the halt allows that; no order of the symbol is unknown."""
     halt = inputs.halt
+    if halt is None and inputs.unknown_order is not None:
+        return Denial(
+            "halted",
+            "no order of the symbol without an answer from its venue",
+            f"{inputs.unknown_order} has none",
+            "see the venue's health and wait for its answer, or cancel that order",
+        )
     if halt is None:
         return None
     where = halt.scope if not halt.target else f"{halt.scope} {halt.target}"

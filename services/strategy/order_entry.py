@@ -113,6 +113,7 @@ class OrderEntry:
         position = self._positions.quantity(portfolio_id, request.strategy_id, symbol)
         opened = self._open(request)
         snapshot = state.snapshots.get(portfolio_id)
+        unknown = self._orders.unknown_of(symbol)
         return GateInputs(
             now=now,
             rules=state.rules.get(symbol),
@@ -134,6 +135,7 @@ class OrderEntry:
             valued_at=snapshot.ts_event if snapshot is not None else None,
             currency=snapshot.base_currency if snapshot is not None else None,
             twin_at=state.recent_orders.get(request.fingerprint),
+            unknown_order=unknown.client_order_id if unknown is not None else None,
         )
 
     def _open(self, request: OrderRequest) -> _Open:

@@ -6,20 +6,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from libs.contracts.fleet import PAPER_VENUE
-from libs.contracts.orders import (
-    ExecutionReported,
-    OrderAccepted,
-    OrderCancelled,
-    OrderCancelRequested,
-    OrderExpired,
-    OrderFilled,
-    OrderRejected,
-    OrderState,
-    OrderSubmitted,
-)
+from libs.contracts.orders import ExecutionReported, OrderCancelRequested, OrderFilled, OrderState, OrderUnknown
 from libs.engine.engine import Outbox
 from services.strategy.gate import OrderRequest
-from services.strategy.order_states import TERMINAL, OrderEvent, event_of_report, next_state
+from services.strategy.order_events import change_event, fill_event, submitted_event
+from services.strategy.order_states import TERMINAL, event_of_report, next_state
 from services.strategy.state import OrderBookState, OrderRecord
 
 #: Terminal orders kept for reading and for executions that are still on their way.
@@ -102,29 +93,8 @@ class OrderManager:
         )
         self._book.orders[client_order_id] = self._working[client_order_id] = order
         self._book.submitted += 1
-        self._announce(order)
+        self._outbox.publish(submitted_event(order))
         return order
-
-    def _announce(self, order: OrderRecord) -> None:
-        self._outbox.publish(
-            OrderSubmitted(
-                order.ts_submitted,
-                order.client_order_id,
-                order.portfolio_id,
-                order.strategy_id,
-                order.symbol,
-                order.side,
-                order.order_type,
-                order.time_in_force,
-                order.quantity,
-                order.limit_price,
-                order.stop_price,
-                order.reduce_only,
-                order.venue,
-                order.reference_price,
-                order.currency,
-            )
-        )
 
     def request_cancel(self, order: OrderRecord, reason: str, ts: int) -> bool:
         """Ask the venue to cancel; False where the order is over or a cancel is on its way already."""
@@ -136,6 +106,24 @@ class OrderManager:
             OrderCancelRequested(ts, order.client_order_id, order.strategy_id, order.symbol, order.venue, reason)
         )
         return True
+
+    def lose_unanswered(self, now: int, patience_ns: int) -> None:
+        """Call an order the venue has not answered for ``patience_ns`` unknown; whatever it says later settles it.
+
+        It is never sent again under another id: it may be working.
+        """
+        for order in self._working.values():
+            waited = now - order.ts_submitted
+            if order.state == "submitted" and waited > patience_ns:
+                order.state = "unknown"
+                order.ts_updated = now
+                reason = f"no answer from {order.venue} for {waited / 1e9:g} s"
+                key, strategy = order.client_order_id, order.strategy_id
+                self._outbox.publish(OrderUnknown(now, key, strategy, order.symbol, reason))
+
+    def unknown_of(self, symbol: str) -> OrderRecord | None:
+        """An order of the symbol that nobody knows the fate of."""
+        return next((one for one in self._working.values() if one.state == "unknown" and one.symbol == symbol), None)
 
     # -- what the venue says ----------------------------------------------------------------------
 
@@ -166,8 +154,9 @@ class OrderManager:
         order.ts_updated = report.ts_event
         order.venue_order_id = report.venue_order_id or order.venue_order_id
         fill = self._book_fill(order, report) if report.report == "filled" else None
-        if fill is None:
-            self._publish_change(order, event, report)
+        change = change_event(order, event, report) if fill is None else None
+        if change is not None:
+            self._outbox.publish(change)
         if before not in TERMINAL and after in TERMINAL:
             self._close(order)
         elif before in TERMINAL and after != before:  # an execution that crossed the cancel completed it after all
@@ -183,50 +172,13 @@ class OrderManager:
         order.filled_quantity += report.last_quantity
         order.filled_notional += report.last_quantity * report.last_price
         order.commission += report.commission
-        slippage = report.last_price - report.reference_price if report.reference_price else Decimal(0)
-        if order.side == "sell":
-            slippage = -slippage
+        fill = fill_event(order, report)
         weight = report.last_quantity * order.multiplier
         self._book.fills += 1
-        self._book.slippage_notional += slippage * weight
+        self._book.slippage_notional += fill.slippage * weight
         self._book.reference_notional += report.reference_price * weight
-        fill = OrderFilled(
-            report.ts_event,
-            order.client_order_id,
-            order.venue_order_id,
-            report.report_id,
-            order.portfolio_id,
-            order.strategy_id,
-            order.symbol,
-            order.side,
-            report.last_quantity,
-            report.last_price,
-            order.filled_quantity,
-            order.leaves_quantity,
-            report.commission,
-            slippage,
-            order.currency,
-            order.state,
-        )
         self._outbox.publish(fill)
         return fill
-
-    def _publish_change(self, order: OrderRecord, event: OrderEvent, report: ExecutionReported) -> None:
-        ts, key, strategy, symbol = report.ts_event, order.client_order_id, order.strategy_id, order.symbol
-        if event == "accept":
-            if order.state in TERMINAL:
-                return  # the acknowledgement was overtaken by the end; it tells nobody anything
-            self._outbox.publish(OrderAccepted(ts, key, order.venue_order_id, strategy, symbol))
-            return
-        if event in ("keep", "keep_partly_filled"):
-            return
-        order.reason = report.reason
-        if event == "reject":
-            self._outbox.publish(OrderRejected(ts, key, strategy, symbol, report.reason))
-        elif event == "cancel":
-            self._outbox.publish(OrderCancelled(ts, key, strategy, symbol, order.filled_quantity, report.reason))
-        else:
-            self._outbox.publish(OrderExpired(ts, key, strategy, symbol, order.filled_quantity, report.reason))
 
     def _count_end(self, state: OrderState) -> None:
         self._book.ended[state] = self._book.ended.get(state, 0) + 1

@@ -24,10 +24,12 @@ OrderEvent = Literal[
     "request_cancel",
     "cancel",
     "expire",
+    "lose",
     "keep",
     "keep_partly_filled",
 ]
 
+#: ``lose`` = the venue has not answered in time; nobody knows whether it has the order until it does.
 #: ``keep`` and ``keep_partly_filled`` = the venue refused a cancel and goes on working the order.
 _TABLE: Final[tuple[tuple[OrderState, OrderEvent, OrderState], ...]] = (
     ("initialized", "deny", "denied"),
@@ -39,6 +41,14 @@ _TABLE: Final[tuple[tuple[OrderState, OrderEvent, OrderState], ...]] = (
     ("submitted", "request_cancel", "pending_cancel"),
     ("submitted", "cancel", "cancelled"),
     ("submitted", "expire", "expired"),
+    ("submitted", "lose", "unknown"),
+    ("unknown", "accept", "accepted"),
+    ("unknown", "reject", "rejected"),
+    ("unknown", "fill_partly", "partially_filled"),
+    ("unknown", "fill", "filled"),
+    ("unknown", "request_cancel", "pending_cancel"),
+    ("unknown", "cancel", "cancelled"),
+    ("unknown", "expire", "expired"),
     ("accepted", "reject", "rejected"),
     ("accepted", "fill_partly", "partially_filled"),
     ("accepted", "fill", "filled"),

@@ -43,6 +43,7 @@ class StrategySettings(EngineSettings):
         stale_seconds: Greatest age of a reference price, in fleet time. The default is five days, because between two
             daily closes lie weekends and holidays; live quotes want 5.
         buying_power_reserve: Share of a buy's money kept free for costs and for a price worse than the reference.
+        unknown_seconds: An order not answered for so long, in fleet time, is unknown and stops its symbol.
         paper_slippage_bps, paper_impact_coefficient, paper_participation: See :mod:`services.strategy.paper`.
         paper_commission: per_share (with ``paper_commission_per_share``), basis_points or none.
     """
@@ -66,6 +67,7 @@ class StrategySettings(EngineSettings):
     duplicate_window_seconds: float = Field(default=1.0, ge=0, le=86_400)
     buying_power_reserve: Decimal = Field(default=Decimal("0.01"), ge=0, lt=1)
     allow_short: bool = False
+    unknown_seconds: float = Field(default=30.0, gt=0, le=86_400)
 
     paper_slippage_bps: Decimal = Field(default=Decimal(1), ge=0, le=1_000)
     paper_impact_coefficient: float = Field(default=1.0, ge=0, le=10)

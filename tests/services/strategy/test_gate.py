@@ -34,7 +34,7 @@ D = Decimal
 INPUTS = GateInputs(
     now=NOW, rules=RULES, mark=Mark(100.0, NOW, "test"), halt=None, position=D(0), open_buys=D(0), open_sells=D(0),
     portfolio_position=D(0), portfolio_open_buys=D(0), portfolio_open_sells=D(0), cash=D(100_000), equity=D(100_000),
-    valued_at=NOW, currency="USD", twin_at=None,
+    valued_at=NOW, currency="USD", twin_at=None, unknown_order=None,
 )  # fmt: skip
 BUY = OrderRequest("main", "s", "AAA.X", "buy", D(10))
 SELL = replace(BUY, side="sell")
@@ -74,6 +74,7 @@ def test_an_ordinary_order_passes() -> None:
 #: Request and inputs that are denied, with the check, its limit and the value named.
 DENIED: list[tuple[OrderRequest, dict[str, Any], str, str, str]] = [
     (BUY, {"halt": HALT}, "halted", "no halt in force", "symbol AAA.X halted by risk: drawdown"),
+    (BUY, {"unknown_order": "o7"}, "halted", "no order of the symbol without an answer from its venue", "o7 has none"),
     (BUY, {"rules": None}, "instrument-unknown", "an instrument marketdata defined", "AAA.X"),
     (BUY, {"rules": INDEX}, "not-tradable", "a tradable instrument", "AAA.X"),
     (units("0"), {}, "not-finite", "0 < quantity <= 1E+15", "0"),

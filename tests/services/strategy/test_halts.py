@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from libs.contracts.orders import OrderCancelRequested, OrderDenied
+from libs.contracts.orders import OrderCancelRequested, OrderDenied, OrderUnknown
 from libs.contracts.risk import HaltChanged
 from libs.testing.engine_harness import EngineHarness
 from tests.services.strategy.builders import close, day, instrument, place, ready_harness, report
+
+SECOND = 1_000_000_000
 
 
 def halt(scope: str = "all", target: str = "", halted: bool = True, **changes: Any) -> HaltChanged:
@@ -75,3 +77,23 @@ def test_orders_that_reduce_pass_where_the_halt_allows_them() -> None:
     assert state_of(harness, place("buy", "1", ts=day(1), key="4")) == "halted"
     assert state_of(harness, place("sell", "10", ts=day(1), key="5")) == "submitted"
     assert state_of(harness, place("sell", "1", ts=day(1), key="6")) == "halted"  # all of it is being sold already
+
+
+def test_an_order_without_an_answer_is_unknown_and_stops_its_symbol_until_there_is_one() -> None:
+    harness = ready_harness()
+    harness.send(place(ts=day(1)), close(100.0, day(1) + 30 * SECOND))
+    harness.close_step(day(1) + 30 * SECOND)
+    assert harness.of_type(OrderUnknown) == []  # right at the limit
+    harness.send(close(100.0, day(1) + 31 * SECOND))
+    harness.close_step(day(1) + 31 * SECOND)
+    lost = harness.of_type(OrderUnknown)
+    assert [(one.client_order_id, one.reason) for one in lost] == [
+        ("strategy-00000001", "no answer from paper for 31 s")
+    ]
+    harness.restart()
+    assert state_of(harness, place(ts=day(1) + 31 * SECOND, key="2")) == "halted"
+    harness.send(report("accepted", ts=day(1) + 40 * SECOND))
+    assert harness.engine.orders.get("strategy-00000001").state == "accepted"
+    assert state_of(harness, place(ts=day(1) + 40 * SECOND, key="3")) == "submitted"
+    harness.close_step(day(2))
+    assert len(harness.of_type(OrderUnknown)) == 2  # the third order had no answer either, the first had
