@@ -126,8 +126,9 @@ class Page:
     async def click(self, selector: str) -> None:
         """Press the mouse where the element is; a covered element is not clicked through."""
         box = await self.evaluate(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});"
-            " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " e.scrollIntoView({block: 'center'}); const b = e.getBoundingClientRect();"
+            " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             await self.send("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
@@ -148,7 +149,7 @@ class Page:
 async def browser(program: str, folder: Path) -> AsyncIterator[Page]:
     """A browser with an empty profile in ``folder``, ended with the block."""
     with (folder / "chromium.log").open("wb") as log:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220  (returns at once; the browser is ended with the block)
             [program, f"--user-data-dir={folder / 'profile'}", *_FLAGS], stdout=log, stderr=log, start_new_session=True
         )
     try:

@@ -80,12 +80,14 @@ class Upstreams:
         self.breakers = {engine: Breaker(LIMITS.get(engine, BreakerLimits())) for engine in ENGINES}
         self.observe = observe
         self._session: aiohttp.ClientSession | None = None
+        self._is_stopped = False
 
     async def run(self) -> None:
         """Hold the connections until cancelled."""
         try:
             await asyncio.Event().wait()
         finally:
+            self._is_stopped = True
             if self._session is not None:
                 await self._session.close()
 
@@ -168,6 +170,8 @@ class Upstreams:
         return Answer(engine, response)
 
     def _client(self) -> aiohttp.ClientSession:
+        if self._is_stopped:
+            raise Problem(503, "not-ready", "the gateway is stopping", "send the request again when it is back")
         if self._session is None:
             # No cookies are kept: the gateway acts for many, and nobody's may reach another's request.
             self._session = aiohttp.ClientSession(

@@ -1,7 +1,7 @@
 // Equity and drawdown: two plots with one cursor and one range.
 
 import { $ } from "./dom.js";
-import { compact, day, number, percent } from "./format.js";
+import { day, days, number, percent, ticks } from "./format.js";
 import { store } from "./store.js";
 
 const uPlot = window.uPlot;
@@ -9,20 +9,20 @@ const DAY = 86_400;
 
 let equity;
 let drawdown;
-let days = 0;
+let range = 0; // days shown, 0 = all
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC");
 
-function axes(values, hideTimes) {
+function axes(share) {
   const style = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
   return [
-    { ...style, show: !hideTimes, size: 24, space: 70 },
-    { ...style, size: 62, values: (_, ticks) => ticks.map(values), space: 34 },
+    { ...style, show: !share, size: 24, space: 70, values: (_, found) => days(found) },
+    { ...style, size: 62, values: (_, found) => ticks(found, share), space: share ? 26 : 34 },
   ];
 }
 
-function options(target, height, series, values, hideTimes) {
+function options(target, height, series, share) {
   return {
     width: Math.max(200, target.clientWidth), height, tzDate: utc,
     padding: [8, 8, 0, 0],
@@ -30,7 +30,7 @@ function options(target, height, series, values, hideTimes) {
     cursor: { sync: { key: "equity" }, drag: { x: true, y: false }, points: { size: 6 } },
     hooks: { setCursor: [(plot) => readOut(plot.cursor.idx)] },
     scales: { x: { time: true } },
-    axes: axes(values, hideTimes),
+    axes: axes(share),
     series: [{}, series],
   };
 }
@@ -43,10 +43,10 @@ function build() {
   const [high, low] = heights();
   equity = new uPlot(options($("equity"), high, {
     label: "equity", stroke: colour("--accent"), width: 1.6, fill: colour("--accent-wash"), points: { show: false },
-  }, compact, false), data("equity"), $("equity"));
+  }, false), data("equity"), $("equity"));
   drawdown = new uPlot(options($("drawdown"), low, {
     label: "drawdown", stroke: colour("--down"), width: 1.2, fill: colour("--down-wash"), points: { show: false },
-  }, (value) => percent(value, 0), true), data("drawdown"), $("drawdown"));
+  }, true), data("drawdown"), $("drawdown"));
 }
 
 // What lies under the cursor, beside the heading; without one, nothing.
@@ -59,8 +59,8 @@ function readOut(index) {
 
 function data(name) {
   const { time } = store.curve;
-  if (!days || !time.length) return [time, store.curve[name]];
-  const from = time.at(-1) - days * DAY;
+  if (!range || !time.length) return [time, store.curve[name]];
+  const from = time.at(-1) - range * DAY;
   let first = 0;
   for (let high = time.length; first < high; ) {
     const middle = (first + high) >> 1;
@@ -80,7 +80,7 @@ export function drawCharts() {
 export function watchCharts() {
   for (const button of document.querySelectorAll(".ranges button")) {
     button.addEventListener("click", () => {
-      days = Number(button.dataset.days);
+      range = Number(button.dataset.days);
       for (const other of document.querySelectorAll(".ranges button")) other.setAttribute("aria-pressed", String(other === button));
       drawCharts();
     });
@@ -90,6 +90,7 @@ export function watchCharts() {
     clearTimeout(pending);
     pending = setTimeout(() => { build(); drawCharts(); }, 120);
   };
-  window.addEventListener("resize", rebuild);
+  // Also when a banner appears above and leaves less room.
+  new ResizeObserver(rebuild).observe($("equity"));
   window.matchMedia("(prefers-color-scheme: light)").addEventListener("change", rebuild);
 }

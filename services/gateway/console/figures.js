@@ -37,7 +37,7 @@ export function drawClock() {
   const pace = stepsPerSecond();
   const parts = [];
   if (feed) parts.push(feed.state);
-  if (pace !== null) parts.push(`${number(pace, pace < 10 ? 1 : 0)} steps/s`);
+  if (pace !== null && feed?.state === "running") parts.push(`${number(pace, pace < 10 ? 1 : 0)} steps/s`);
   $("pace").textContent = parts.join(", ");
   $("clock-label").textContent = feed?.feed === "replay" ? "replayed day" : "market time";
   const share = feed?.steps_total && store.step ? Math.min(1, store.step.number / feed.steps_total) : null;

@@ -19,7 +19,7 @@ export function drawFleet() {
 function tile(one) {
   const lag = one.lag_events ? `lag ${number(one.lag_events)}` : "";
   const heard = one.role === "tail" ? one.heartbeat_age_seconds : one.last_event_age_seconds;
-  const last = one.state === "unreachable" ? "not answering" : heard === null || heard === undefined ? "no input yet" : heard < 0.5 ? "input now" : `input ${age(heard)} ago`;
+  const last = one.state === "unreachable" ? "not answering" : heard === null || heard === undefined ? "no input yet" : one.role === "tail" ? `heard ${age(heard)} ago` : heard < 0.5 ? "input now" : `input ${age(heard)} ago`;
   const hint = [one.reason, `epoch ${one.epoch ?? "–"}`, `version ${one.version ?? "–"}`,
     one.last_event_topic ? `last input ${one.last_event_topic}` : "", `breaker ${one.breaker}`].filter(Boolean).join("\n");
   return h("div", { class: "engine", "data-state": one.state, "data-engine": one.engine, title: hint },

@@ -13,7 +13,8 @@ function formatter(digits, extra = {}) {
   return cache.get(key);
 }
 
-const minus = (text) => text.replace("-", "−");
+// A true minus sign, and none before what is rounded to nothing.
+const minus = (text) => (/[1-9]/.test(text) ? text.replace("-", "−") : text.replace("-", ""));
 
 export function number(value, digits = 0) {
   return finite(value) ? minus(formatter(digits).format(Number(value))) : DASH;
@@ -39,6 +40,21 @@ export function compact(value) {
   if (size >= 1e6) return `${number(value / 1e6, 2)} M`;
   if (size >= 1e4) return `${number(value / 1e3, 1)} k`;
   return number(value, 0);
+}
+
+// Ticks of an axis: as many digits as it takes to tell neighbours apart.
+export function ticks(values, share) {
+  const step = values.length > 1 ? Math.abs(values[1] - values[0]) : 1;
+  const size = Math.max(...values.map(Math.abs));
+  const [unit, sign] = share ? [0.01, " %"] : size >= 1e9 ? [1e9, " B"] : size >= 1e6 ? [1e6, " M"] : size >= 1e4 ? [1e3, " k"] : [1, ""];
+  const digits = Math.min(6, Math.max(0, Math.ceil(-Math.log10(step / unit) - 1e-9)));
+  return values.map((value) => `${number(value / unit, digits)}${sign}`);
+}
+
+export function days(values) {
+  const span = values.length > 1 ? values.at(-1) - values[0] : 0;
+  const [from, to] = span > 4 * 365 * 86_400 ? [0, 4] : span > 150 * 86_400 ? [0, 7] : [5, 10];
+  return values.map((value) => new Date(value * 1000).toISOString().slice(from, to));
 }
 
 export function price(value) {
