@@ -24,7 +24,8 @@ class HealthLimits:
         bus: Since the bus last answered a PING.
         progress: Without a commit although entries wait.
         upstream: Since the last heartbeat of an engine that is read.
-        unseen_upstream: For which an engine that is read may be silent after the start.
+        unseen_upstream: For which an engine that is read may be silent after the start: one that dies before its first
+            heartbeat came through has to be told in time too.
         dead_letter: For which a dead letter counts as new.
         loop: Since the event loop last ran.
         caught_up: How far a ready engine may lag.
@@ -33,7 +34,7 @@ class HealthLimits:
     bus: float = 5.0
     progress: float = 30.0
     upstream: float = 8.0
-    unseen_upstream: float = 15.0
+    unseen_upstream: float = 9.0
     dead_letter: float = 60.0
     loop: float = 5.0
     caught_up: float = 5.0

@@ -132,7 +132,7 @@ class Process:
 
     def _build(self, listeners: dict[str, socket]) -> None:
         limit = max(HealthLimits().upstream, 4 * self.parts.bus.heartbeat_seconds)
-        assembly = Assembly(self.parts, HealthLimits(upstream=limit))
+        assembly = Assembly(self.parts, HealthLimits(upstream=limit, unseen_upstream=limit + 1.0))
         for component in self._components:
             self.members[component.name] = assembly.component(component, listeners.get(component.name))
         for service in self._services:

@@ -44,7 +44,7 @@ HEALTHY = {
     "an input that may be silent": _input(1e6, None),
     "a required input, fresh": _input(4.9, 5.0),
     "a required input, not arrived yet but just started": replace(_input(None, 200.0), uptime_seconds=100.0),
-    "an upstream not heard yet, just started": _upstream(None, uptime=14.0),
+    "an upstream not heard yet, just started": _upstream(None, uptime=8.9),
     "an upstream heard lately": _upstream(7.9),
     "a bus that has not answered in the first instant": replace(WELL, bus_age_seconds=None, uptime_seconds=1.0),
     "a task at work": _task(TaskFact("websocket.fanout", "running", 1.0, 5.0)),
@@ -74,7 +74,7 @@ BROKEN = {
     "a stale required input": (_input(5.1, 5.0), "input marketdata.bar is 5.1 s old"),
     "a required input that never came": (_input(None, 5.0), "input marketdata.bar has not arrived since the start"),
     "an upstream that fell silent": (_upstream(9.1), "upstream features silent for 9.1 s"),
-    "an upstream that never spoke": (_upstream(None), "upstream features has not been heard since the start"),
+    "an upstream that never spoke": (_upstream(None, uptime=9.1), "upstream features has not been heard since the start"),
     "what the engine itself says": (replace(WELL, faults=("model store is unreadable",)), "model store is unreadable"),
 }
 
