@@ -56,7 +56,7 @@ class StrategyEngine:
         self.orders = OrderManager(state.book, self._outbox)
         self.positions = PositionBook(state.positions)
         self.halts = HaltBook(state.halts)
-        self.entry = OrderEntry(state, self.orders, self.positions, limits, self._clock, self._outbox)
+        self.entry = OrderEntry(state, self.orders, self.positions, limits, self._clock)
         self.runner = StrategyRunner(state, self.orders, self.positions, self.entry, self._clock, self._outbox)
         self._commands = CommandHandlers(state, self.orders, self.entry, self.runner, self._clock, self._outbox)
 
@@ -218,6 +218,8 @@ class StrategyEngine:
             "orders_working": self.orders.working_count,
             "orders_ended": dict(sorted(book.ended.items())),
             "fills": book.fills,
+            "order_tape": book.tape,
+            "order_tape_events": book.tape_events,
             "reports_refused": dict(sorted(book.refused_reports.items())),
             "halts": [f"{halt.scope}:{halt.target}" for halt in self.halts.in_force()],
         }

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 from libs.clock import Clock
 from libs.contracts.orders import OrderDenied
-from libs.engine.engine import Outbox
 from services.strategy.checks import CHECKS
 from services.strategy.gate import Denial, GateInputs, GateLimits, OrderRequest, first_denial, is_reducing
 from services.strategy.halts import HaltBook
@@ -55,7 +54,6 @@ class OrderEntry:
         positions: PositionBook,
         limits: GateLimits,
         clock: Clock,
-        outbox: Outbox,
     ) -> None:
         self._state = state
         self._orders = orders
@@ -63,7 +61,6 @@ class OrderEntry:
         self._halts = HaltBook(state.halts)
         self._limits = limits
         self._clock = clock
-        self._outbox = outbox
 
     def place(self, request: OrderRequest) -> Placed:
         """Submit ``request`` if the gate lets it pass, else publish why not."""
@@ -179,4 +176,4 @@ class OrderEntry:
         state.denied[client_order_id] = event
         if len(state.denied) > KEPT_DENIED:
             del state.denied[next(iter(state.denied))]
-        self._outbox.publish(event)
+        self._orders.publish(event)

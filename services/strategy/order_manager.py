@@ -7,7 +7,9 @@ from decimal import Decimal
 
 from libs.contracts.fleet import PAPER_VENUE
 from libs.contracts.orders import ExecutionReported, OrderCancelRequested, OrderFilled, OrderState, OrderUnknown
+from libs.contracts.tape import extend_tape
 from libs.engine.engine import Outbox
+from libs.messagebus.topic import Event
 from services.strategy.gate import OrderRequest
 from services.strategy.order_events import change_event, fill_event, submitted_event
 from services.strategy.order_states import TERMINAL, event_of_report, next_state
@@ -93,7 +95,7 @@ class OrderManager:
         )
         self._book.orders[client_order_id] = self._working[client_order_id] = order
         self._book.submitted += 1
-        self._outbox.publish(submitted_event(order))
+        self.publish(submitted_event(order))
         return order
 
     def request_cancel(self, order: OrderRecord, reason: str, ts: int) -> bool:
@@ -102,7 +104,7 @@ class OrderManager:
             return False
         order.state = "pending_cancel"
         order.ts_updated = ts
-        self._outbox.publish(
+        self.publish(
             OrderCancelRequested(ts, order.client_order_id, order.strategy_id, order.symbol, order.venue, reason)
         )
         return True
@@ -119,11 +121,17 @@ class OrderManager:
                 order.ts_updated = now
                 reason = f"no answer from {order.venue} for {waited / 1e9:g} s"
                 key, strategy = order.client_order_id, order.strategy_id
-                self._outbox.publish(OrderUnknown(now, key, strategy, order.symbol, reason))
+                self.publish(OrderUnknown(now, key, strategy, order.symbol, reason))
 
     def unknown_of(self, symbol: str) -> OrderRecord | None:
         """An order of the symbol that nobody knows the fate of."""
         return next((one for one in self._working.values() if one.state == "unknown" and one.symbol == symbol), None)
+
+    def publish(self, event: Event) -> None:
+        """Publish an event of the order book of record, and put it on the tape that two runs are compared by."""
+        self._book.tape = extend_tape(self._book.tape, event)
+        self._book.tape_events += 1
+        self._outbox.publish(event)
 
     # -- what the venue says ----------------------------------------------------------------------
 
@@ -156,7 +164,7 @@ class OrderManager:
         fill = self._book_fill(order, report) if report.report == "filled" else None
         change = change_event(order, event, report) if fill is None else None
         if change is not None:
-            self._outbox.publish(change)
+            self.publish(change)
         if before not in TERMINAL and after in TERMINAL:
             self._close(order)
         elif before in TERMINAL and after != before:  # an execution that crossed the cancel completed it after all
@@ -177,7 +185,7 @@ class OrderManager:
         self._book.fills += 1
         self._book.slippage_notional += fill.slippage * weight
         self._book.reference_notional += report.reference_price * weight
-        self._outbox.publish(fill)
+        self.publish(fill)
         return fill
 
     def _count_end(self, state: OrderState) -> None:

@@ -12,6 +12,7 @@ from libs.contracts.market import QuoteReceived
 from libs.contracts.orders import OrderDenied, OrderFilled, OrderState, OrderType, Side, TimeInForce
 from libs.contracts.portfolio import PortfolioSnapshotTaken
 from libs.contracts.risk import HaltScope
+from libs.contracts.tape import EMPTY
 from services.strategy.instruments import TradingRules
 
 StrategyState = Literal["running", "paused", "stopped", "failed"]
@@ -177,6 +178,7 @@ class OrderBookState(msgspec.Struct):
         ended: Orders by the state they ended in.
         refused_reports: Reports that were not applied, by why.
         slippage_notional: Sum of slippage times quantity, in money; ``reference_notional``: what it is a share of.
+        tape: Hash over every order event and fill so far, see :mod:`libs.contracts.tape`.
     """
 
     sequence: int = 0
@@ -188,6 +190,8 @@ class OrderBookState(msgspec.Struct):
     refused_reports: dict[str, int] = {}
     slippage_notional: Decimal = Decimal(0)
     reference_notional: Decimal = Decimal(0)
+    tape: str = EMPTY
+    tape_events: int = 0
 
 
 class StrategyEngineState(msgspec.Struct):

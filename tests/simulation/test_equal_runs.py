@@ -44,6 +44,8 @@ def test_the_run_is_sound_and_really_trades() -> None:
     days = result.summary.steps
     assert report.performance is not None
     assert report.performance.observations == days - 1
+    status = result.simulation.engine("strategy").status()
+    assert (status["order_tape"], status["order_tape_events"]) == (report.order_tape, report.tape_events)
 
 
 @pytest.mark.parametrize("schedule_seed", [1, 2, 3])

@@ -28,8 +28,13 @@ def same(live: RunReport, simulated: RunReport) -> None:
 
 
 def test_redis_in_lockstep_equals_the_simulation(tmp_path: Path) -> None:
+    tapes: list[str] = []
+
     async def work(process: Process) -> None:
         await until_feed(process, "finished")
+        host = process.members["strategy"].host
+        assert host is not None
+        tapes.append(host.engine.status()["order_tape"])
 
     async def main(url: str) -> RunReport:
         transport = RedisTransport(url)
@@ -43,6 +48,7 @@ def test_redis_in_lockstep_equals_the_simulation(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path / "redis") as server:
         live = asyncio.run(main(server.url))
     same(live, simulate(market()).report)
+    assert tapes == [live.order_tape]
 
 
 def test_memory_in_lockstep_equals_the_simulation(tmp_path: Path) -> None:
