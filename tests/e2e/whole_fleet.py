@@ -50,7 +50,7 @@ async def whole_fleet(data_dir: Path, end: date, speed: float) -> AsyncIterator[
         LiveClock(),
         services=[
             *websocket_services(WebsocketSettings(port=ports["websocket"])),
-            *gateway_services(GatewaySettings(port=0, stale_seconds=2), urls),
+            *gateway_services(GatewaySettings(port=0, stale_seconds=3), urls),
         ],
         bus=BusSettings(heartbeat_seconds=0.5),
         name="fleet",
