@@ -7,19 +7,21 @@ it, which is why a recovered engine is the same engine.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from libs.clock import TestClock, TimeEvent
+from libs.clock import EndlessTimerError, TestClock, TimeEvent
 from libs.contracts.system import EventDeadLettered
-from libs.engine.dead_letters import DeadLetters
+from libs.engine.answers import answers_of, failed
+from libs.engine.dead_letters import DeadLetters, text_of
 from libs.engine.engine import Engine, Outbox
 from libs.engine.errors import CommandRefused, RoutingError
 from libs.engine.journal import JournalEntry, encode_journal, output_hash, ranges_of
 from libs.engine.outputs import OutputEncoder
+from libs.engine.sieve import append_letters, without_unfit
 from libs.messagebus.codec import Codec
 from libs.messagebus.envelope import RecordBatch
 from libs.messagebus.errors import DecodeError
@@ -102,37 +104,33 @@ class EngineCore:
     # -- one batch --------------------------------------------------------------------------------
 
     def start(self, ts: int) -> Batch:
-        """The first batch of an engine's life: ``on_start`` and nothing else."""
+        """The first batch of an engine's life: ``on_start`` and nothing else.
+
+        What ``on_start`` raises is raised here: there is no state yet that could be kept by going on.
+        """
         self._advance(ts)
         self.engine.on_start()
-        return self._finish([], [], ts)
+        return self._finish([], [], ts, {})
 
     def process(self, entries: Sequence[Entry], ts: int) -> Batch:
         """Handle ``entries`` in the order given, with the clock at ``ts`` (or following the events).
 
-        A handler that raises leaves its event's outputs unpublished and its event in the dead letters.
+        A handler that raises leaves its event's outputs unpublished and its event in the dead letters; so does the
+        handler of a timer.
         """
         if not self._clock_types:
             self._advance(ts)
         batches: list[RecordBatch] = []
-        dead: list[EventDeadLettered] = []
         refused: dict[int, CommandRefused] = {}
         base = 0
         for entry in entries:
-            batch = self._decode(entry, dead)
+            batch = self._decode(entry)
             batches.append(batch)
-            self._dispatch(entry, batch, base, dead, refused)
+            self._dispatch(entry, batch, base, refused)
             base += len(batch.events)
-        return self._finish(entries, batches, ts, dead, refused)
+        return self._finish(entries, batches, ts, refused)
 
-    def _dispatch(
-        self,
-        entry: Entry,
-        batch: RecordBatch,
-        base: int,
-        dead: list[EventDeadLettered],
-        refused: dict[int, CommandRefused],
-    ) -> None:
+    def _dispatch(self, entry: Entry, batch: RecordBatch, base: int, refused: dict[int, CommandRefused]) -> None:
         # The hot loop of the fleet: about 0.1 us an event besides decoding and the handler (benchmarks/bus.py).
         handler_of = self._handlers.get
         outbox = self._outbox
@@ -141,8 +139,7 @@ class EngineCore:
         for index, event in enumerate(batch.events, base):
             kind = type(event)
             if clock_types and kind in clock_types and event.ts_event > clock.timestamp_ns():
-                outbox.cause = -1
-                clock.advance_to(event.ts_event)
+                self._advance(event.ts_event)
             handler = handler_of(kind)
             if handler is None:
                 continue
@@ -154,19 +151,32 @@ class EngineCore:
                 refused[index] = error
             except Exception as error:  # the host must outlive any handler; the event goes to the dead letters
                 outbox.take_back(index)
-                dead.append(self._letters.handler_failed(clock.timestamp_ns(), entry, batch, index - base, error))
+                self._letters.handler_failed(clock.timestamp_ns(), entry, batch, index - base, error)
+                refused[index] = failed(batch.event_id(index - base), text_of(error))
 
     def _advance(self, ts: int) -> None:
-        if ts > self.clock.timestamp_ns():
-            self._outbox.cause = -1
-            self.clock.advance_to(ts)
+        clock = self.clock
+        self._outbox.cause = -1
+        while ts > clock.timestamp_ns():
+            try:
+                clock.advance_to(ts)
+            except EndlessTimerError as error:  # the timer it stopped at is spent; the advance goes on behind it
+                self._letters.timer_failed(clock.timestamp_ns(), "timers", error)
 
     def _on_time_event(self, event: TimeEvent) -> None:
-        self.engine.on_time_event(event.name, event.ts_event)
+        # An error that left here would end the process, and the journal knows nothing of the batch: the timer would be
+        # due again at every start.
+        outbox = self._outbox
+        before = len(outbox.events)
+        try:
+            self.engine.on_time_event(event.name, event.ts_event)
+        except Exception as error:
+            outbox.shorten(before)
+            self._letters.timer_failed(self.clock.timestamp_ns(), f"timer '{event.name}' of {event.ts_event}", error)
 
     # -- decoding ---------------------------------------------------------------------------------
 
-    def _decode(self, entry: Entry, dead: list[EventDeadLettered]) -> RecordBatch:
+    def _decode(self, entry: Entry) -> RecordBatch:
         try:
             return self._codec.decode(entry.data)
         except DecodeError as error:
@@ -174,29 +184,31 @@ class EngineCore:
             try:
                 batch, bad = self._codec.salvage(entry.data)
             except DecodeError:
-                dead.append(self._letters.undecodable(now, entry, str(error)))
+                self._letters.undecodable(now, entry, str(error))
                 return RecordBatch("", 0, 0, [])
-            dead.extend(self._letters.undecodable_event(now, entry, batch, event) for event in bad)
+            for event in bad:
+                self._letters.undecodable_event(now, entry, batch, event)
             return batch
 
     # -- outputs ----------------------------------------------------------------------------------
 
     def _finish(
-        self,
-        entries: Sequence[Entry],
-        batches: Sequence[RecordBatch],
-        ts: int,
-        dead: list[EventDeadLettered] | None = None,
-        refused: Mapping[int, CommandRefused] | None = None,
+        self, entries: Sequence[Entry], batches: Sequence[RecordBatch], ts: int, refused: dict[int, CommandRefused]
     ) -> Batch:
-        outbox = self._outbox
-        for letter in dead or ():
-            outbox.cause = -1
-            outbox.publish(letter)
+        outbox, now = self._outbox, self.clock.timestamp_ns()
         events, causes, replies = outbox.events, outbox.causes, outbox.replies
         outbox.clear()
+        dead = append_letters(self._letters, events, causes)
+        try:
+            outputs, counts = self._encoder.encode(events, causes, batches, self.sequence, now)
+        except Exception as error:  # a poisonous output would end the process at every start
+            kept = without_unfit(events, causes, self._encoder.unfit, self._letters, now, entries, batches, refused)
+            if len(kept) == len(events):
+                raise error
+            events, causes = [event for event, _ in kept], [cause for _, cause in kept]
+            dead += append_letters(self._letters, events, causes)
+            outputs, counts = self._encoder.encode(events, causes, batches, self.sequence, now)
         first_sequence = self.sequence
-        outputs, counts = self._encoder.encode(events, causes, batches, self.sequence, self.clock.timestamp_ns())
         self.sequence += len(events)
         digest = output_hash(outputs)
         journal = JournalEntry(ts, ranges_of(entries), len(events), digest, first_sequence, CODE_VERSION)
@@ -208,10 +220,10 @@ class EngineCore:
             events=sum(len(batch.events) for batch in batches),
             events_in=self._count(batches),
             events_out=counts,
-            dead=dead or [],
+            dead=dead,
         )
         if self._inboxes:
-            result.replies = self._answers(entries, batches, replies, refused or {})
+            result.replies = answers_of(entries, batches, self._inboxes, self._handlers, replies, refused)
         return result
 
     def _count(self, batches: Sequence[RecordBatch]) -> dict[str, int]:
@@ -220,23 +232,6 @@ class EngineCore:
             kinds.update(map(type, batch.events))  # counted in C: 0.04 us an event
         by_event = self._registry.by_event
         return {by_event[kind].name: count for kind, count in kinds.items() if kind in by_event}
-
-    def _answers(
-        self,
-        entries: Sequence[Entry],
-        batches: Sequence[RecordBatch],
-        replies: Mapping[int, Any],
-        refused: Mapping[int, CommandRefused],
-    ) -> dict[str, Any]:
-        answers: dict[str, Any] = {}
-        base = 0
-        for entry, batch in zip(entries, batches, strict=True):
-            if entry.stream in self._inboxes:
-                for index in range(len(batch.events)):
-                    flat = base + index
-                    answers[batch.event_id(index)] = refused[flat] if flat in refused else replies.get(flat)
-            base += len(batch.events)
-        return answers
 
     # -- snapshots --------------------------------------------------------------------------------
 

@@ -48,6 +48,10 @@ class Outbox:
             self.events.pop()
         self.replies.pop(cause, None)
 
+    def shorten(self, count: int) -> None:
+        """Forget all but the first ``count`` events."""
+        del self.events[count:], self.causes[count:]
+
     def clear(self) -> None:
         """Forget everything; called by the host after it has taken the contents."""
         self.events = []

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from libs.messagebus.codec import Codec
+import msgspec
+
+from libs.messagebus.codec import MAX_ENTRY_BYTES, Codec
 from libs.messagebus.envelope import Input, RecordBatch
+from libs.messagebus.errors import EntryTooLargeError, TopicError
 from libs.messagebus.topic import Event, TopicRegistry
 from libs.messagebus.transport import Output
 
 #: Events an output entry holds at most; past it retry granularity worsens and nothing gets faster.
 MAX_BATCH_EVENTS = 1024
+#: What one event may have: an entry, less room for the ids of everything that was read with its cause.
+MAX_EVENT_BYTES = MAX_ENTRY_BYTES - 128 * 1024
 
 
 class OutputEncoder:
@@ -35,6 +40,10 @@ class OutputEncoder:
 
         Returns:
             The entries to append, and the count of events by topic name.
+
+        Raises:
+            Exception: Whatever an event raises that cannot be encoded, is too large or of no topic; :meth:`unfit`
+                finds out which.
         """
         if not events:
             return [], {}
@@ -49,8 +58,10 @@ class OutputEncoder:
         roots = roots_of(causes, inputs)
         outputs: list[Output] = []
         for stream, indices in grouped.items():
-            for start in range(0, len(indices), MAX_BATCH_EVENTS):
-                part = indices[start : start + MAX_BATCH_EVENTS]
+            parts = [indices[start : start + MAX_BATCH_EVENTS] for start in range(0, len(indices), MAX_BATCH_EVENTS)]
+            parts.reverse()
+            while parts:
+                part = parts.pop()
                 everything = len(part) == len(events)
                 caused = causes if everything else [causes[index] for index in part]
                 linked = max(caused) >= 0
@@ -63,9 +74,35 @@ class OutputEncoder:
                     caused if linked else [],
                     [roots[index] for index in part] if roots and linked else [],
                 )
-                outputs.append(Output(stream, self._codec.encode(batch)))
+                data = self._codec.encode(batch)
+                if len(data) > MAX_ENTRY_BYTES:
+                    parts.extend(_halves(part, len(data)))
+                    continue
+                outputs.append(Output(stream, data))
                 sequence += len(part)
         return outputs, counts
+
+    def unfit(self, event: Event) -> str:
+        """Why ``event`` cannot be published, ``""`` if it can."""
+        name = f"{type(event).__name__} of '{self._producer}'"
+        try:
+            self._registry.topic_of(event)
+            size = len(self._codec.encode_event(event))
+        except TopicError as error:
+            return str(error)
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            return f"{name} must be encodable, was not: {error}; give its fields their declared types"
+        if size > MAX_EVENT_BYTES:
+            return f"{name} must fit into {MAX_EVENT_BYTES} bytes, was {size}; publish a reference to its data"
+        return ""
+
+
+def _halves(part: list[int], size: int) -> list[list[int]]:
+    """Both halves of what is too large for one entry, the later one first."""
+    if len(part) == 1:
+        raise EntryTooLargeError(f"event must fit into {MAX_ENTRY_BYTES} bytes, was {size}")
+    middle = len(part) // 2
+    return [part[middle:], part[:middle]]
 
 
 def roots_of(causes: Sequence[int], inputs: Sequence[RecordBatch]) -> list[str]:

@@ -66,11 +66,11 @@ class EngineHarness:
             self._sequence += 1
             entry = Entry(stream, f"{self._sequence}-0", CODEC.encode(batch))
             result = self._core.process([entry], max(event.ts_event, self._core.clock.timestamp_ns()))
+            self._collect(result)
             for reply in result.replies.values():
-                if isinstance(reply, CommandRefused):
+                if isinstance(reply, CommandRefused) and not result.dead:
                     raise reply
             self.reply = next(iter(result.replies.values()), None)
-            self._collect(result)
         return self.published[before:]
 
     def close_step(self, ts_event: int, stages: Sequence[StepStage] = STEP_STAGES) -> list[Event]:
