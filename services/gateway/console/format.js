@@ -47,7 +47,8 @@ export function ticks(values, share) {
   const step = values.length > 1 ? Math.abs(values[1] - values[0]) : 1;
   const size = Math.max(...values.map(Math.abs));
   const [unit, sign] = share ? [0.01, " %"] : size >= 1e9 ? [1e9, " B"] : size >= 1e6 ? [1e6, " M"] : size >= 1e4 ? [1e3, " k"] : [1, ""];
-  const digits = Math.min(6, Math.max(0, Math.ceil(-Math.log10(step / unit) - 1e-9)));
+  let digits = 0;
+  for (let part = step / unit; digits < 6 && Math.abs(part - Math.round(part)) > 1e-6; part *= 10) digits += 1;
   return values.map((value) => `${number(value / unit, digits)}${sign}`);
 }
 
