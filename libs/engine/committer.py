@@ -33,6 +33,7 @@ class Committer:
         answered_ns: Monotonic time the transport last answered, 0 = never.
         caught_up: Whether it once had committed past everything a probe had seen before; readiness waits for it.
         behind: Streams with entries past the committed position at the last probe.
+        is_busy: Whether a commit is on its way or being tried again.
     """
 
     def __init__(self, name: str, transport: Transport, metrics: HostMetrics) -> None:
@@ -47,6 +48,7 @@ class Committer:
         self.answered_ns = 0
         self.behind: list[str] = []
         self.caught_up = False
+        self.is_busy = False
         self._mark: dict[str, str] = {}
         self._mark_ns = 0
         self._log = structlog.get_logger("host").bind(engine=name)
@@ -65,7 +67,11 @@ class Committer:
         """
         commit = Commit(self._name, self.lease.epoch, self.commits + 1, batch.positions, batch.outputs, batch.journal)
         started = monotonic_ns()
-        await self.retrying(lambda: self._transport.commit(commit))
+        self.is_busy = True
+        try:
+            await self.retrying(lambda: self._transport.commit(commit))
+        finally:
+            self.is_busy = False
         self._metrics.observe_commit((monotonic_ns() - started) / _SECOND)
         self.commits = commit.number
         self.positions.update(batch.positions)

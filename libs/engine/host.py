@@ -20,7 +20,7 @@ from libs.engine.inputs import InputBook
 from libs.engine.lanes import PriorityReader
 from libs.engine.metrics import HostMetrics
 from libs.engine.recovery import recover
-from libs.engine.snapshot import take_image
+from libs.engine.snapshots import SnapshotKeeper
 from libs.messagebus.codec import Codec
 from libs.messagebus.priority import Priority
 from libs.messagebus.topic import TopicRegistry
@@ -35,7 +35,8 @@ class HostSettings:
     """How a host runs its engine.
 
     Attributes:
-        follow_events: Replay: the engine's clock follows the market's timestamps, from ``start_ns`` on.
+        follow_events: Replay: the engine's clock follows the market's timestamps.
+        start_ns: Where it begins in the first batch of the engine's life; later it is what the journal says.
         snapshot_seconds: Time between snapshots while anything changes.
         trims: Streams this host trims after its snapshots, with the entries to keep.
     """
@@ -69,7 +70,7 @@ class Host:
         self._transport = transport
         self._clock = clock
         self._settings = settings
-        engine_clock, outbox = TestClock(settings.start_ns), Outbox()
+        engine_clock, outbox = TestClock(), Outbox()
         self.engine: Engine = make_engine(engine_clock, outbox)
         self.core = EngineCore(self.engine, engine_clock, outbox, codec, registry, follow_events=settings.follow_events)
         self.name = self.engine.name
@@ -77,15 +78,15 @@ class Host:
         self.committer = Committer(self.name, transport, metrics)
         self.replies = ReplyBook()
         self.inputs = InputBook(self.name, clock, metrics)
-        self.snapshot_ns = 0
-        self.snapshot_number = 0
         self.replayed = 0
+        self._snapshots = SnapshotKeeper(
+            self.core, self.committer, transport, settings.snapshot_seconds, settings.trims
+        )
         self._reader: PriorityReader | None = None
+        self._committing: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._running = asyncio.Event()
         self._running.set()
-        self._snapshot_wanted = False
-        self._snapshot_done: asyncio.Future[None] | None = None
         self._log = structlog.get_logger("host").bind(engine=self.name)
 
     # -- life -------------------------------------------------------------------------------------
@@ -97,14 +98,18 @@ class Host:
             FencedError: If another host of this engine took over.
             TrimmedError, SnapshotError, DeterminismError: If the state cannot be recovered.
         """
-        await self._open()
+        try:
+            await self._open()
+        except Exception:
+            self.state = "failed"
+            raise
         assert self._reader is not None
         reading = asyncio.create_task(self._reader.run(), name=f"{self.name}.lanes")
         probing = asyncio.create_task(self.committer.probe(list(self.core.streams)), name=f"{self.name}.probe")
         working = asyncio.create_task(self._work(), name=f"{self.name}.work")
         try:
             await asyncio.wait({reading, probing, working}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (reading, probing, working):
+            for task in (working, reading, probing):
                 if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                     self.state = "failed"
                     raise error
@@ -112,7 +117,7 @@ class Host:
             for task in (reading, probing, working):
                 task.cancel()
             await asyncio.gather(reading, probing, working, return_exceptions=True)
-        await self._save_snapshot()
+        await self._snapshots.take()
         self.state = "stopped"
 
     def stop(self) -> None:
@@ -125,28 +130,38 @@ class Host:
     def pause(self) -> None:
         """Stop taking input after the present batch."""
         self._running.clear()
-        self.state = "paused"
+        if self.state == "running":
+            self.state = "paused"
 
     def resume(self) -> None:
         """Go on after :meth:`pause`."""
         self._running.set()
-        self.state = "running"
+        if self.state == "paused":
+            self.state = "running"
 
     async def snapshot_now(self) -> int:
         """Take a snapshot after the present batch; returns the commit number it stands at."""
-        if self._snapshot_done is None or self._snapshot_done.done():
-            self._snapshot_done = asyncio.get_running_loop().create_future()
-        self._snapshot_wanted = True
+        stored = self._snapshots.want()
         if self._reader is not None:
             self._reader.arrived.set()
-        await self._snapshot_done
+        await stored
         return self.snapshot_number
+
+    @property
+    def snapshot_ns(self) -> int:
+        """Monotonic time of the last snapshot, or of the start."""
+        return self._snapshots.taken_ns
+
+    @property
+    def snapshot_number(self) -> int:
+        """Commit the last snapshot stands at, 0 = none since the start."""
+        return self._snapshots.number
 
     async def _open(self) -> None:
         committer = self.committer
         await committer.acquire(list(self.core.streams))
         if committer.commits == 0:
-            await self._commit(self.core.start(self._batch_time()))
+            await self._commit(self.core.start(max(self._settings.start_ns, self._batch_time())))
         else:
             done = await recover(self.core, self._transport, committer.commits, committer.retrying)
             committer.last_hash, self.replayed = done.last_hash, done.replayed
@@ -155,46 +170,46 @@ class Host:
             )
         priorities = {name: Priority(priority) for name, priority in self.core.streams.items()}
         self._reader = PriorityReader(self._transport, priorities, committer.positions, committer.on_transport_error)
-        self.snapshot_ns = monotonic_ns()
-        self.state = "running"
+        self._snapshots.taken_ns = monotonic_ns()
+        self.state = "running" if self._running.is_set() else "paused"
 
     # -- the loop ---------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        reader = self._reader
+        reader, snapshots = self._reader, self._snapshots
         assert reader is not None
-        committing: asyncio.Task[None] | None = None
-        while not self._stopping.is_set():
-            if not self._running.is_set():
-                await self._settle(committing)
-                committing = None
-                await self._snapshot_if_due()
-                await self._wait_while_paused()
-                continue
-            entries = reader.take()
-            timers_due = self._timers_due()
-            if not entries and not timers_due:
-                await self._settle(committing)
-                committing = None
-                await self._snapshot_if_due()
-                self.committer.last_progress_ns = monotonic_ns()
-                await self._wait_for_work(reader)
-                continue
-            started = monotonic_ns()
-            batch = self.core.process(entries, self._batch_time())
-            self.inputs.note(batch, (monotonic_ns() - started) / _SECOND)
-            await self._settle(committing)  # one commit in flight: the next batch was handled meanwhile
-            committing = asyncio.create_task(self._commit(batch), name=f"{self.name}.commit")
-            if self._snapshot_is_due():
-                await self._settle(committing)
-                committing = None
-                await self._snapshot_if_due()
-            else:
-                await asyncio.sleep(0)
-        await self._settle(committing)
+        try:
+            while not self._stopping.is_set():
+                if not self._running.is_set():
+                    await self._settle()
+                    await snapshots.take_if_due()
+                    await self._wait_while_paused()
+                    continue
+                entries = reader.take()
+                if not entries and not self._timers_due():
+                    await self._settle()
+                    await snapshots.take_if_due()
+                    self.committer.last_progress_ns = monotonic_ns()
+                    await self._wait_for_work(reader)
+                    continue
+                started = monotonic_ns()
+                batch = self.core.process(entries, self._batch_time())
+                self.inputs.note(batch, (monotonic_ns() - started) / _SECOND)
+                await self._settle()  # one commit in flight: the next batch was handled meanwhile
+                self._committing = asyncio.create_task(self._commit(batch), name=f"{self.name}.commit")
+                if snapshots.is_due:
+                    await self._settle()
+                    await snapshots.take_if_due()
+                else:
+                    await asyncio.sleep(0)
+            await self._settle()
+        finally:
+            if self._committing is not None:  # only after an error or a cancellation
+                self._committing.cancel()
 
-    @staticmethod
-    async def _settle(committing: asyncio.Task[None] | None) -> None:
+    async def _settle(self) -> None:
+        """Wait until nothing is in flight."""
+        committing, self._committing = self._committing, None
         if committing is not None:
             await committing
 
@@ -206,7 +221,7 @@ class Host:
             pass  # look again whether a snapshot is wanted
 
     async def _wait_for_work(self, reader: PriorityReader) -> None:
-        if reader.queued or self._stopping.is_set() or self._snapshot_is_due():
+        if reader.queued or self._stopping.is_set() or self._snapshots.is_due:
             return
         try:
             async with asyncio.timeout(self._idle_seconds()):
@@ -241,36 +256,8 @@ class Host:
         if batch.replies:
             self.replies.settle(batch.replies)
 
-    # -- snapshots --------------------------------------------------------------------------------
-
-    def _snapshot_is_due(self) -> bool:
-        if self._snapshot_wanted:
-            return True
-        age = (monotonic_ns() - self.snapshot_ns) / _SECOND
-        return age >= self._settings.snapshot_seconds and self.committer.commits > self.snapshot_number
-
-    async def _snapshot_if_due(self) -> None:
-        if self._snapshot_is_due():
-            await self._save_snapshot()
-
-    async def _save_snapshot(self) -> None:
-        """Only between batches and with no commit in flight: the state must be that of ``commits``."""
-        self._snapshot_wanted = False
-        committer = self.committer
-        if committer.commits > self.snapshot_number:
-            image = take_image(self.core, committer.commits, committer.positions)
-            await committer.retrying(
-                lambda: self._transport.save_snapshot(self.name, committer.lease.epoch, image, committer.positions)
-            )
-            self.snapshot_number = image.number
-            if self._settings.trims:
-                await committer.retrying(lambda: self._transport.trim(self._settings.trims))
-        self.snapshot_ns = monotonic_ns()
-        if self._snapshot_done is not None and not self._snapshot_done.done():
-            self._snapshot_done.set_result(None)
-
     @property
     def lag_entries(self) -> int:
-        """Entries read and not taken, or 1 when the streams hold some that were not read yet."""
+        """Entries read and not taken, or 1 when the streams hold more, or a commit waits for the bus."""
         queued = self._reader.queued if self._reader else 0
-        return max(queued, 1 if self.committer.behind else 0)
+        return max(queued, 1 if self.committer.behind or self.committer.is_busy else 0)

@@ -69,10 +69,18 @@ class PriorityReader:
         return {name: entry_id for lane in self._lanes for name, entry_id in lane.positions.items()}
 
     async def run(self) -> None:
-        """Read until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for lane in self._lanes:
-                group.create_task(self._run_lane(lane))
+        """Read until cancelled.
+
+        Raises:
+            TrimmedError: If a stream was trimmed past a position.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for lane in self._lanes:
+                    group.create_task(self._run_lane(lane))
+                await asyncio.Event().wait()  # an engine without inputs still has its timers
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # the operator is told why, not that it was in a group
 
     def take(self) -> list[Entry]:
         """The next batch: URGENT first, then HIGH, then a bounded share of NORMAL and of LOW."""
