@@ -21,7 +21,7 @@ from services.gateway.api import router
 from services.gateway.auth_api import Desk, auth_router
 from services.gateway.console import console_router
 from services.gateway.fleet import fault_of
-from services.gateway.health_api import health_router
+from services.gateway.health_api import FleetView, health_router
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.settings import EngineUrls, GatewaySettings
 
@@ -63,7 +63,7 @@ def gateway_service(settings: GatewaySettings, urls: EngineUrls) -> TailService:
         return TailWork(
             tasks=(upstreams, rounds),
             routers=(
-                health_router(rounds, upstreams, settings, heartbeat_ages, context.clock),
+                health_router(FleetView(rounds, upstreams, settings, heartbeat_ages), context.clock),
                 auth_router(desk),
                 console_router(settings.stale_seconds, context.process.auth),
                 router(upstreams, settings),

@@ -49,8 +49,13 @@ def router(hub: Hub, clock: Clock, instance: Callable[[], str]) -> APIRouter:
         instance: Names this run, for message ids.
     """
     routes = APIRouter(tags=["websocket"])
-    serial = count(1)
+    _add_connections(routes, hub)
+    _add_topics(routes, hub)
+    _add_broadcast(routes, hub, clock, instance)
+    return routes
 
+
+def _add_connections(routes: APIRouter, hub: Hub) -> None:
     @routes.get("/connections")
     async def connections(limit: Limit = 100, cursor: str = "") -> dict[str, Any]:
         """Clients connected now, oldest first; ``cursor`` is the id after which to go on."""
@@ -70,6 +75,8 @@ def router(hub: Hub, clock: Clock, instance: Callable[[], str]) -> APIRouter:
         hub.close(session, KICKED, f"closed by {actor}")
         return {"connection_id": connection_id, "closed": True, "code": KICKED, "actor": actor}
 
+
+def _add_topics(routes: APIRouter, hub: Hub) -> None:
     @routes.get("/topics")
     async def topics() -> dict[str, Any]:
         """What can be subscribed; a key follows the name after a dot, ``*`` stands for one and ``**`` for the rest."""
@@ -85,6 +92,10 @@ def router(hub: Hub, clock: Clock, instance: Callable[[], str]) -> APIRouter:
             for _, topic in sorted(hub.topics.items())
         ]
         return {"items": items, "count": len(items), "next_cursor": None}
+
+
+def _add_broadcast(routes: APIRouter, hub: Hub, clock: Clock, instance: Callable[[], str]) -> None:
+    serial = count(1)
 
     @routes.post("/broadcast")
     async def broadcast(message: Broadcast, request: Request) -> dict[str, Any]:
@@ -103,5 +114,3 @@ def router(hub: Hub, clock: Clock, instance: Callable[[], str]) -> APIRouter:
             "topic": message.topic,
             "recipients": hub.broadcast(message.topic, frame, monotonic_ns()),
         }
-
-    return routes
