@@ -1,14 +1,16 @@
-"""Reading by priority: two lanes, four queues, bounded starvation.
+"""Reading by priority: a lane and a queue each, bounded starvation.
 
-One connection blocks on the URGENT and HIGH streams, another on NORMAL and LOW. Measured under a saturating LOW
-backlog, one blocking read on all four made URGENT wait 33 to 225 ms; two lanes make it wait for the batch in hand.
+Each priority has a connection that blocks on its streams and a bound of its own. Measured under a saturating LOW
+backlog, one blocking read on all streams made URGENT wait 33 to 225 ms; and where two priorities share a lane, the
+backlog of the lower fills it and the higher is not read at all until up to 14 batches of the lower are done. Apart,
+each waits for the batch in hand. It costs a host at most two more connections.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from libs.messagebus.errors import TransportError
 from libs.messagebus.priority import QUANTA, Priority
@@ -16,7 +18,7 @@ from libs.messagebus.transport import START, Entry, Transport
 
 #: Bytes a lane keeps read ahead; past it the lane stops reading, which is what bounds a host's memory.
 LANE_BYTES = 1024 * 1024
-#: Bytes of NORMAL and LOW one batch takes at most (always at least one entry of each that waits).
+#: Bytes of each priority one batch takes at most (always at least one entry of each that waits).
 BATCH_BYTES = 256 * 1024
 #: A blocked read returns after this long, so that a stopping host never waits longer for it.
 BLOCK_MS = 1000
@@ -25,7 +27,7 @@ _BACKOFF_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class _Lane:
-    def __init__(self, streams: Mapping[str, Priority], positions: Mapping[str, str]) -> None:
+    def __init__(self, streams: Sequence[str], positions: Mapping[str, str]) -> None:
         self.positions = {name: positions.get(name, START) for name in streams}
         self.queued_bytes = 0
         self.space = asyncio.Event()
@@ -52,9 +54,8 @@ class PriorityReader:
         self._on_transport_error = on_transport_error
         self._priorities = dict(streams)
         self._queues: dict[Priority, deque[Entry]] = {priority: deque() for priority in Priority}
-        urgent = {name: priority for name, priority in streams.items() if priority <= Priority.HIGH}
-        normal = {name: priority for name, priority in streams.items() if priority > Priority.HIGH}
-        self._lanes = [_Lane(group, positions) for group in (urgent, normal) if group]
+        used = sorted(set(streams.values()))
+        self._lanes = [_Lane([name for name in streams if streams[name] == level], positions) for level in used]
         self._lane_of = {name: lane for lane in self._lanes for name in lane.positions}
         self.arrived = asyncio.Event()
 
