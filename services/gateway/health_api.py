@@ -20,7 +20,6 @@ from services.gateway.adapters.upstream import Upstreams
 from services.gateway.fleet import Reading, row
 from services.gateway.settings import GatewaySettings
 
-
 HeartbeatAges = Callable[[], Mapping[str, float | None]]
 
 
