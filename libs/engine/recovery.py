@@ -49,13 +49,14 @@ async def recover(core: EngineCore, transport: Transport, commits: int, retrying
         TrimmedError: If the journal or a stream no longer reaches back to the snapshot.
         DeterminismError: If replaying gave other outputs than were recorded.
     """
-    start = await _load_snapshot(core, await retrying(lambda: transport.load_snapshots(core.engine.name)))
+    start = _load_snapshot(core, await retrying(lambda: transport.load_snapshots(core.engine.name)), commits)
     done, last_hash = start, b""
     while done < commits:
         page = await retrying(partial(transport.journal, core.engine.name, done, _PAGE))
         if not page or page[0][0] != done + 1:
             raise TrimmedError(
-                f"journal of '{core.engine.name}' must continue at {done + 1}, was {page[0][0] if page else 'at its end'}; "
+                f"journal of '{core.engine.name}' must continue at {done + 1}, "
+                f"was {page[0][0] if page else 'at its end'}; "
                 "restore the bus from a backup, or begin with a new data directory"
             )
         for number, data in page[: commits - done]:
@@ -64,10 +65,14 @@ async def recover(core: EngineCore, transport: Transport, commits: int, retrying
     return Recovery(start, done - start, last_hash)
 
 
-async def _load_snapshot(core: EngineCore, stored: Sequence[StoredSnapshot]) -> int:
+def _load_snapshot(core: EngineCore, stored: Sequence[StoredSnapshot], commits: int) -> int:
     failures = []
     for snapshot in stored:
         try:
+            if snapshot.number > commits:  # restored from mismatched backups: it knows what the bus does not
+                raise SnapshotError(
+                    f"snapshot {snapshot.number} of '{core.engine.name}' must be of one of its {commits} commits"
+                )
             return restore_image(core, snapshot).number
         except SnapshotError as error:
             failures.append(str(error))
