@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from libs.clock import LiveClock
-from libs.contracts.fleet import PORTS
 from libs.engine.errors import EngineError, SettingsError
 from libs.engine.logging import configure_logging
 from libs.engine.process import Process
 from libs.engine.run import EXIT_MISCONFIGURED, make_transport, run_process
-from libs.engine.settings import BusSettings, ProcessSettings
+from libs.engine.settings import BusSettings, EngineSettings, ProcessSettings
 from libs.engine.users import ensure_admin
 from libs.messagebus.errors import MessageBusError
 from libs.messagebus.memory import MemoryTransport
@@ -24,7 +23,7 @@ from libs.messagebus.redis.server import EmbeddedRedis
 from libs.messagebus.redis.transport import RedisTransport
 from libs.messagebus.transport import Transport
 from services.fleet.live_line import LiveLine
-from services.fleet.members import engine_components, tail_services
+from services.fleet.members import engine_components, reachable, tail_services
 from services.marketdata.adapters.dataset import open_dataset
 from services.marketdata.errors import DatasetError
 from services.marketdata.settings import MarketDataSettings
@@ -50,18 +49,19 @@ def run_embedded(*, speed: float | None = None, free: bool = False) -> int:
         clock = LiveClock()
         with _log_file(settings.data_dir) as log, _transport(settings, bus) as transport:
             configure_logging(clock, level=market.log_level, stream=log, pretty=False)
+            components = engine_components({"marketdata": market})
             process = Process(
-                engine_components({"marketdata": market}),
+                components,
                 settings,
                 transport,
                 clock,
-                services=tail_services(),
+                services=(services := tail_services(components)),
                 bus=bus,
                 extra_tasks=(line := LiveLine(sys.stdout),),
                 name="fleet",
             )
             line.attach(process)
-            _greet(settings.data_dir)
+            _greet(settings.data_dir, next(service.settings for service in services if service.name == "gateway"))
             code = run_process(process)
     except (EngineError, DatasetError, MessageBusError) as error:
         print(f"nautilus up: {error}", file=sys.stderr)
@@ -112,9 +112,9 @@ def _log_file(data_dir: Path) -> Iterator[TextIO]:
         yield log
 
 
-def _greet(data_dir: Path) -> None:
+def _greet(data_dir: Path, gateway: EngineSettings) -> None:
     password = ensure_admin(data_dir)
-    print(f"console   http://127.0.0.1:{PORTS['gateway']}")
+    print(f"console   http://{reachable(gateway.host)}:{gateway.port}")
     if password is not None:
         print(f"login     admin / {password}   (shown only this once; change it after the first login)")
     print(f"log       {data_dir / 'nautilus.log'}      Ctrl-C stops the fleet", flush=True)

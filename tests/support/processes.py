@@ -1,4 +1,4 @@
-"""Real processes of the fleet for tests: their environment, their ports, their HTTP surfaces, and waiting for things."""
+"""Real processes of the fleet for tests: environment, ports, HTTP surfaces, and waiting for things to come true."""
 
 from __future__ import annotations
 
