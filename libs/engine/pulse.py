@@ -51,6 +51,9 @@ class PingMonitor:
     """Asks the bus once a second whether it is there.
 
     A PING that hangs ages like one that fails: no timeout is needed to notice a dead connection.
+
+    Attributes:
+        error: Why the newest PING failed, ``""`` after it was answered.
     """
 
     name = "ping_monitor"
@@ -58,7 +61,7 @@ class PingMonitor:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._answered_ns = 0
-        self._failing = False
+        self.error = ""
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -67,12 +70,12 @@ class PingMonitor:
             try:
                 await self._transport.ping()
             except TransportError as error:
-                self._failing = True
-                log.warning("bus_unreachable", error=str(error))
+                self.error = str(error)
+                log.warning("bus_unreachable", error=self.error)
             else:
                 self._answered_ns = monotonic_ns()
-                if self._failing:
-                    self._failing = False
+                if self.error:
+                    self.error = ""
                     log.info("bus_answers_again")
             await asyncio.sleep(PING_SECONDS)
 

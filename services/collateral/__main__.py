@@ -25,4 +25,4 @@ def components(settings: CollateralSettings | None = None) -> list[Component]:
 
 
 if __name__ == "__main__":
-    run_components(components())
+    run_components(components)

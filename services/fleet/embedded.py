@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO, cast
 
 from libs.clock import LiveClock
 from libs.engine.errors import EngineError, SettingsError
@@ -23,11 +23,13 @@ from libs.messagebus.redis.server import EmbeddedRedis
 from libs.messagebus.redis.transport import RedisTransport
 from libs.messagebus.transport import Transport
 from services.fleet.live_line import LiveLine
+from services.fleet.log_file import LogFile
 from services.fleet.members import engine_components, reachable, tail_services
 from services.marketdata.adapters.dataset import open_dataset
 from services.marketdata.errors import DatasetError
 from services.marketdata.settings import MarketDataSettings
 
+LOG_NAME: Final = "nautilus.log"
 WITHOUT_REDIS = (
     "no Redis server was found, so the bus is in memory and NOTHING SURVIVES A RESTART; "
     "install redis-server 7 or newer (Debian: apt-get install redis-server) and start again"
@@ -47,8 +49,8 @@ def run_embedded(*, speed: float | None = None, free: bool = False) -> int:
         settings, bus = _process_settings(market), BusSettings()
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         clock = LiveClock()
-        with _log_file(settings.data_dir) as log, _transport(settings, bus) as transport:
-            configure_logging(clock, level=market.log_level, stream=log, pretty=False)
+        with LogFile(settings.data_dir / LOG_NAME) as log, _transport(settings, bus) as transport:
+            configure_logging(clock, level=market.log_level, stream=cast(TextIO, log), pretty=False)
             components = engine_components({"marketdata": market})
             process = Process(
                 components,
@@ -63,6 +65,7 @@ def run_embedded(*, speed: float | None = None, free: bool = False) -> int:
             line.attach(process)
             _greet(settings.data_dir, next(service.settings for service in services if service.name == "gateway"))
             code = run_process(process)
+            failure = log.last_failure()
     except (EngineError, DatasetError, MessageBusError) as error:
         print(f"nautilus up: {error}", file=sys.stderr)
         return EXIT_MISCONFIGURED
@@ -71,7 +74,8 @@ def run_embedded(*, speed: float | None = None, free: bool = False) -> int:
               "permissions, or set NAUTILUS_DATA_DIR", file=sys.stderr)  # fmt: skip
         return EXIT_MISCONFIGURED
     if code:
-        _explain_failure(settings.data_dir / "nautilus.log")
+        place = settings.data_dir / LOG_NAME
+        print(f"\nnautilus up: {failure or 'the fleet failed'} (see {place})", file=sys.stderr)
     else:
         print("\nstopped; make up goes on where it was")
     return code
@@ -106,30 +110,9 @@ def _transport(settings: ProcessSettings, bus: BusSettings) -> Iterator[Transpor
         yield RedisTransport(server.url, settings.stream_prefix)
 
 
-@contextmanager
-def _log_file(data_dir: Path) -> Iterator[TextIO]:
-    with (data_dir / "nautilus.log").open("a", buffering=1) as log:
-        yield log
-
-
 def _greet(data_dir: Path, gateway: EngineSettings) -> None:
     password = ensure_admin(data_dir)
     print(f"console   http://{reachable(gateway.host)}:{gateway.port}")
     if password is not None:
         print(f"login     admin / {password}   (shown only this once; change it after the first login)")
-    print(f"log       {data_dir / 'nautilus.log'}      Ctrl-C stops the fleet", flush=True)
-
-
-def _explain_failure(log: Path) -> None:
-    """Repeat the last critical line of the log, so that the terminal says why."""
-    import json
-
-    for line in reversed(log.read_text(errors="replace").splitlines()[-50:]):
-        try:
-            said = json.loads(line)
-        except ValueError:
-            continue
-        if said.get("level") == "critical":
-            print(f"\nnautilus up: {said.get('error', said.get('event'))} (see {log})", file=sys.stderr)
-            return
-    print(f"\nnautilus up: the fleet failed; the reason is at the end of {log}", file=sys.stderr)
+    print(f"log       {data_dir / LOG_NAME}      Ctrl-C stops the fleet", flush=True)

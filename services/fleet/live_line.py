@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from contextlib import suppress
 from typing import TextIO
 
 from libs.clock.live import monotonic_ns
@@ -38,12 +40,19 @@ class LiveLine:
             events, now = self._events(), monotonic_ns()
             rate = (events - before) / ((now - at) / 1e9)
             before, at = events, now
-            if self._stream.isatty():
-                self._stream.write(f"\r\x1b[2K{self._text(rate)}")
-            elif turn % _PLAIN_EVERY == 0:
-                self._stream.write(f"{self._text(rate)}\n")
+            # A reader that has gone away, or a full disk behind a redirection, must not end the fleet.
+            with suppress(OSError):
+                self._show(self._text(rate), turn)
             turn += 1
-            self._stream.flush()
+
+    def _show(self, text: str, turn: int) -> None:
+        if self._stream.isatty():
+            # A line that wraps could not be written over.
+            columns = shutil.get_terminal_size().columns
+            self._stream.write(f"\r\x1b[2K{text[: columns - 1]}")
+        elif turn % _PLAIN_EVERY == 0:
+            self._stream.write(f"{text}\n")
+        self._stream.flush()
 
     def _events(self) -> int:
         assert self._process is not None
@@ -57,6 +66,8 @@ class LiveLine:
         orders = hosts["strategy"].engine.status()["orders_submitted"]
         waiting = [name for name, host in hosts.items() if host.state != "running"]
         shown = f"{day_of(clock_ns)}  equity {float(equity):,.2f}" if equity is not None else day_of(clock_ns)
-        return f"{shown}  orders {orders:,}  {rate:,.0f} events/s" + (
-            f"  waiting for {', '.join(waiting)}" if waiting else ""
-        )
+        shown += f"  orders {orders:,}  {rate:,.0f} events/s"
+        if waiting:
+            shown += f"  waiting for {', '.join(waiting)}"
+        # The log may be on the disk that is full, so the terminal says it too.
+        return f"{shown}  {self._process.parts.ping.error}".rstrip()

@@ -32,4 +32,4 @@ def components(settings: MarketDataSettings | None = None) -> list[Component]:
 
 
 if __name__ == "__main__":
-    run_components(components())
+    run_components(components)

@@ -56,7 +56,10 @@ class RedisAddress:
         if parts.fragment or "#" in url or any(letter.isspace() for letter in parts.netloc):
             raise malformed
         if parts.scheme not in _SCHEMES:
-            raise ValueError("Redis URL must start with redis://, rediss:// or unix://, was another scheme or none")
+            raise ValueError(
+                "Redis URL must start with redis://, rediss:// or unix://, was another scheme or none; "
+                "write e.g. redis://127.0.0.1:6379/0"
+            )
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         known = ("db",) if parts.scheme == "unix" else _TLS_OPTIONS if parts.scheme == "rediss" else ()
         for name in options:
