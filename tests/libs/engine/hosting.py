@@ -43,10 +43,10 @@ async def strengths(transport: MemoryTransport) -> list[float]:
 
 
 async def until_quiet(transport: MemoryTransport) -> None:
-    for _ in range(100_000):
+    for _ in range(3_000):
         if (await transport.quiescence(["echo"])).quiet:
             return
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.02)
     raise AssertionError("the engine never became quiet")
 
 
