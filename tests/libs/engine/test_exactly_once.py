@@ -28,15 +28,16 @@ METHODS = ("commit", "read", "save_snapshot", "acquire", "journal", "read_range"
 
 
 class Put(NamedTuple):
-    """Append one record batch to the stream of its events."""
+    """Append one record batch to the stream of its events, and let everybody run for some turns of the loop."""
 
     events: tuple[Event, ...]
+    turns: int
 
 
 class Wait(NamedTuple):
-    """Let everybody run for some turns of the loop."""
+    """Let time pass, enough for some retries."""
 
-    turns: int
+    seconds: float
 
 
 class Break(NamedTuple):
@@ -65,7 +66,7 @@ class FragileEngine(EchoEngine):
 
 
 def batches(events: st.SearchStrategy[Event]) -> st.SearchStrategy[Put]:
-    return st.lists(events, min_size=1, max_size=4).map(lambda found: Put(tuple(found)))
+    return st.builds(Put, st.lists(events, min_size=1, max_size=4).map(tuple), st.sampled_from([0, 3, 10, 20]))
 
 
 # Times of the market rise by up to 3 us a trade, so that the timer (1 us) is due up to three times between two trades.
@@ -80,7 +81,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     batches(trades),
     batches(movements),
     batches(st.builds(lambda delta: StepClosed(delta, "mark", 1), st.integers(0, 3_000))),
-    st.builds(Wait, st.integers(0, 30)),
+    st.builds(Wait, st.sampled_from([0.04, 0.06, 0.2, 3.0])),
     st.builds(
         Break,
         st.sampled_from(METHODS),
@@ -100,7 +101,7 @@ def timed(history: list[Step]) -> list[Step]:
             for event in step.events:
                 now += event.ts_event
                 events.append(type(event)(now, *(getattr(event, name) for name in event.__struct_fields__[1:])))
-            step = Put(tuple(events))
+            step = Put(tuple(events), step.turns)
         done.append(step)
     return done
 
@@ -122,11 +123,12 @@ async def run_history(history: list[Step], disturbed: bool) -> dict[str, list[tu
         if isinstance(step, Put):
             await put(transport, *step.events, sequence=sequence)
             sequence += len(step.events)
+            for _ in range(step.turns if disturbed else 0):
+                await asyncio.sleep(0)
         elif not disturbed:
             continue
         elif isinstance(step, Wait):
-            for _ in range(step.turns):
-                await asyncio.sleep(0)
+            await asyncio.sleep(step.seconds)
         elif isinstance(step, Break):
             faulty.fail(step.method, *step.faults)
         elif step == "snapshot":
@@ -161,7 +163,7 @@ async def everything(transport: MemoryTransport, stream: str) -> list[tuple[Even
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(steps, min_size=3, max_size=40).map(timed))
+@given(st.lists(steps, min_size=5, max_size=60).map(timed))
 def test_a_disturbed_run_publishes_what_an_undisturbed_one_does(history: list[Step]) -> None:
     with capture_logs():
         calm = run_instantly(run_history(history, disturbed=False))
