@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
 from libs.clock import LiveClock
+from libs.engine.component import Adapter
 from libs.engine.errors import EngineError, SettingsError
 from libs.engine.logging import configure_logging
 from libs.engine.process import Process
@@ -22,6 +23,7 @@ from libs.messagebus.redis.binary import EmbeddedRedisUnavailable, find_redis_se
 from libs.messagebus.redis.server import EmbeddedRedis
 from libs.messagebus.redis.transport import RedisTransport
 from libs.messagebus.transport import Transport
+from services.fleet.keeper import RedisKeeper
 from services.fleet.live_line import LiveLine
 from services.fleet.log_file import LogFile
 from services.fleet.members import engine_components, reachable, tail_services
@@ -49,7 +51,7 @@ def run_embedded(*, speed: float | None = None, free: bool = False) -> int:
         settings, bus = _process_settings(market), BusSettings()
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         clock = LiveClock()
-        with LogFile(settings.data_dir / LOG_NAME) as log, _transport(settings, bus) as transport:
+        with LogFile(settings.data_dir / LOG_NAME) as log, _transport(settings, bus) as (transport, keepers):
             configure_logging(clock, level=market.log_level, stream=cast(TextIO, log), pretty=False)
             components = engine_components({"marketdata": market})
             process = Process(
@@ -59,7 +61,7 @@ def run_embedded(*, speed: float | None = None, free: bool = False) -> int:
                 clock,
                 services=(services := tail_services(components)),
                 bus=bus,
-                extra_tasks=(line := LiveLine(sys.stdout),),
+                extra_tasks=(line := LiveLine(sys.stdout), *keepers),
                 name="fleet",
             )
             line.attach(process)
@@ -95,19 +97,19 @@ def _process_settings(market: MarketDataSettings) -> ProcessSettings:
 
 
 @contextmanager
-def _transport(settings: ProcessSettings, bus: BusSettings) -> Iterator[Transport]:
-    """The bus of ``REDIS_URL``, else a server of our own, else memory with a plain warning."""
+def _transport(settings: ProcessSettings, bus: BusSettings) -> Iterator[tuple[Transport, Sequence[Adapter]]]:
+    """The bus of ``REDIS_URL``, else a server of our own with its keeper, else memory with a plain warning."""
     if settings.redis_url is not None:
-        yield make_transport(settings)
+        yield make_transport(settings), ()
         return
     try:
         binary = find_redis_server()
     except EmbeddedRedisUnavailable:
         print(f"warning: {WITHOUT_REDIS}")
-        yield MemoryTransport()
+        yield MemoryTransport(), ()
         return
     with EmbeddedRedis(settings.data_dir / "redis", appendfsync=bus.fsync, binary=binary) as server:
-        yield RedisTransport(server.url, settings.stream_prefix)
+        yield RedisTransport(server.url, settings.stream_prefix), (RedisKeeper(server),)
 
 
 def _greet(data_dir: Path, gateway: EngineSettings) -> None:

@@ -65,7 +65,8 @@ class LiveLine:
         equity = hosts["portfolio"].engine.status()["equity"].get(DEFAULT_PORTFOLIO)
         orders = hosts["strategy"].engine.status()["orders_submitted"]
         waiting = [name for name, host in hosts.items() if host.state != "running"]
-        shown = f"{day_of(clock_ns)}  equity {float(equity):,.2f}" if equity is not None else day_of(clock_ns)
+        shown = day_of(clock_ns) if clock_ns else "starting"
+        shown += f"  equity {float(equity):,.2f}" if equity is not None else ""
         shown += f"  orders {orders:,}  {rate:,.0f} events/s"
         if waiting:
             shown += f"  waiting for {', '.join(waiting)}"

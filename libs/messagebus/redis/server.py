@@ -19,7 +19,6 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import quote
 
 import msgspec
@@ -45,7 +44,6 @@ class EmbeddedRedis:
     """One server on a directory; use as a context manager or call :meth:`start` and :meth:`stop`.
 
     Attributes:
-        directory: Where its data lie.
         port: TCP port on 127.0.0.1 while it runs.
         pid: Its process id while it runs, else 0.
     """
@@ -64,14 +62,14 @@ class EmbeddedRedis:
         """Describe a server; nothing runs yet.
 
         Args:
-            directory: Its own directory, created if missing.
+            directory: Where its data lie, its own; created if missing.
             appendfsync: ``always``: nothing acknowledged is ever lost; ``everysec``: up to a second on power loss;
                 ``no``: whenever the system writes. A crash of the process alone loses nothing under any of them.
             appendonly: Whether data survive a restart at all.
             port: TCP port; 0 = a free one, never 6379 (which may be somebody's own server).
             maxmemory_mb: Memory limit in MiB; 0 = none. Full memory refuses writes, it never evicts.
             password: What clients must log in with; ``""`` = nothing (it listens on 127.0.0.1 only).
-            binary: Executable; by default what :func:`find_redis_server` finds.
+            binary: By default what :func:`find_redis_server` finds.
         """
         self.directory = Path(directory).absolute()
         self.port = port
@@ -89,6 +87,11 @@ class EmbeddedRedis:
         login = f":{quote(self._password, safe='')}@" if self._password else ""
         return f"redis://{login}127.0.0.1:{self.port}/0"
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended without having been told to."""
+        return self._process is not None and self._process.poll() is not None
+
     def __repr__(self) -> str:
         """Name the directory and port; no password."""
         return f"EmbeddedRedis({str(self.directory)!r}, port={self.port})"
@@ -98,9 +101,7 @@ class EmbeddedRedis:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop."""
         self.stop()
 
