@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from libs.contracts.fleet import PORTS
+from libs.testing.ports import free_ports
 from tests.support.fleet_up import MEMBERS, FleetUp
-from tests.support.processes import ROOT, ask_json, fleet_environment, free_ports, wait_until
+from tests.support.processes import ROOT, ask_json, fleet_environment, wait_until
 
 pytestmark = pytest.mark.faults
 

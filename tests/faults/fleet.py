@@ -14,13 +14,14 @@ from libs.contracts.fleet import ENGINES
 from libs.engine.engine import Outbox
 from libs.messagebus.redis.server import EmbeddedRedis
 from libs.messagebus.redis.transport import RedisTransport
+from libs.testing.ports import free_ports
 from libs.testing.servers import redis_binary
 from services.fleet.members import engine_components
 from services.fleet.report import RunReport
 from services.marketdata.adapters.dataset import survey
 from services.marketdata.settings import MarketDataSettings
 from tests.support.fleet import report_of
-from tests.support.processes import Child, ask_json, fleet_environment, free_ports, wait_until
+from tests.support.processes import Child, ask_json, fleet_environment, wait_until
 
 MEMBERS = (*ENGINES, "gateway")
 MARKET = MarketDataSettings(start_date=date(1990, 1, 1), end_date=date(1990, 6, 15), speed=0)

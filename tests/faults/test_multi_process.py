@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from libs.contracts.fleet import ENGINES, PAPER_VENUE
+from libs.testing.ports import free_ports
 from services.fleet.simulate import simulate
 from tests.faults.fleet import MARKET, MEMBERS, MultiProcessFleet, multi_process_fleet, readers_of
-from tests.support.processes import ask, free_ports, wait_until
+from tests.support.processes import ask, wait_until
 
 pytestmark = pytest.mark.faults
 

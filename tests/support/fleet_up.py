@@ -6,7 +6,8 @@ from datetime import date
 from pathlib import Path
 
 from libs.contracts.fleet import ENGINES
-from tests.support.processes import Child, ask_json, fleet_environment, free_ports, wait_until
+from libs.testing.ports import free_ports
+from tests.support.processes import Child, ask_json, fleet_environment, wait_until
 
 MEMBERS = (*ENGINES, "gateway")
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,24 +23,6 @@ _LOOK_SECONDS = 0.02
 _NOT_OURS = ("NAUTILUS_", "BUS_", "ENGINE_", "REDIS_", *(f"{name.upper()}_" for name in PORTS))
 
 T = TypeVar("T")
-
-
-def free_ports(names: tuple[str, ...]) -> dict[str, int]:
-    """A free port for each name, below the range from which the system takes ports for clients.
-
-    A process that is killed and started again finds its port free, which one of the system's range may not be.
-    """
-    found: dict[str, int] = {}
-    with ExitStack() as held:
-        while len(found) < len(names):
-            port = random.randrange(15_000, 32_000)
-            probe = held.enter_context(socket.socket())
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found[names[len(found)]] = port
-    return found
 
 
 def fleet_environment(ports: Mapping[str, int], **settings: str) -> dict[str, str]:
