@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
 from libs.contracts.fleet import ENGINES
+from libs.messagebus.redis.binary import EmbeddedRedisUnavailable
+from libs.messagebus.redis.server import EmbeddedRedis
 from libs.testing.ports import free_ports
 from tests.support.processes import Child, ask_json, fleet_environment, wait_until
 
@@ -38,8 +43,15 @@ class FleetUp:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._starts:
-            self.child.kill()
+        if not self._starts or self.child.exit_code == 0:
+            return
+        self.child.send(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self.child.wait(10)
+        self.child.kill()
+        # A fleet that was killed leaves its Redis running; whoever starts on the directory ends that one first.
+        with suppress(EmbeddedRedisUnavailable), EmbeddedRedis(self.data_dir / "redis"):
+            pass
 
     def start(self, *arguments: str, **settings: str) -> None:
         """Start it; what it says goes to a new file."""
