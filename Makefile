@@ -32,7 +32,7 @@ check: .stamp-dev ## format, lint, types, import contracts, architecture rules
 
 bench: .stamp-dev ## run every benchmark and print its table
 	@mkdir -p bench-results
-	@for name in clock bus fleet; do $(BIN)/python -m benchmarks.$$name --json bench-results/$$name.json || exit 1; done
+	@for name in clock bus fleet; do $(BIN)/python -m benchmarks.$$name --json bench-results/$$name.json || failed=1; done; [ -z "$$failed" ]
 
 soak: .stamp-dev ## run the long simulation checks
 	@NAUTILUS_SOAK=1 $(BIN)/python -m pytest tests/simulation

@@ -37,7 +37,7 @@ from libs.contracts.topics import CODEC
 from libs.messagebus.redis import EmbeddedRedis
 
 #: Batch size to the least rate promised, events/s on two cores that do nothing else.
-RATES = {1: 1_500, 64: 150_000, 512: 500_000}
+RATES = {1: 1_500, 64: 150_000, 512: 700_000}
 #: Events/s to the most median latency promised, microseconds.
 LATENCIES = {100: 2_500, 1_000: 2_000, 10_000: 2_500}
 

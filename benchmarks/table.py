@@ -137,14 +137,8 @@ class Table:
         console.print(self._rendered(quick=chosen.quick))
         console.print(", ".join(str(value) for value in where.values()), style="dim")
         if chosen.json is not None:
-            document = {
-                "title": self.title,
-                "peer": self.peer,
-                "quick": chosen.quick,
-                "machine": where,
-                "rows": [asdict(row) for row in self.rows],
-            }
-            chosen.json.write_text(json.dumps(document, indent=2) + "\n")
+            rows = [asdict(row) for row in self.rows]
+            chosen.json.write_text(json.dumps(rows, indent=2) + "\n")
         return 1 if any(row.holds is False for row in self.rows) else 0
 
     def _rendered(self, quick: bool) -> RichTable:

@@ -50,12 +50,13 @@ class EventBuffer:
             BufferFullError: If there is no room and the policy makes none.
             TopicError: If the event belongs to no topic.
         """
+        items = self._items
         if type(item) not in self.streams:
             event = item.event if isinstance(item, Tracked) else item
             self.streams[type(event)] = self._registry.topic_of(event).stream
-        if len(self._items) >= self._max_events and not self._make_room(item):
+        if len(items) >= self._max_events and not self._make_room(item):
             return
-        self._items.append(item)
+        items.append(item)
 
     def take(self, count: int) -> list[Item]:
         """Remove and return the oldest ``count`` items."""

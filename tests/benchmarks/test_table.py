@@ -60,9 +60,7 @@ def test_finish_writes_rows_and_fails_on_a_missed_bar(tmp_path: Path, capsys: py
     row = table.add("fire", Summary(12.5, 3, 12.0, 13.0), "us", peer=25.0, bar=10.0)
     target = tmp_path / "rows.json"
     assert table.finish(Options(quick=True, json=target)) == 1
-    document = json.loads(target.read_text())
-    assert document["quick"] is True
-    assert document["rows"] == [
+    assert json.loads(target.read_text()) == [
         {
             "name": "fire",
             "value": 12.5,
