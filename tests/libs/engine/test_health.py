@@ -74,7 +74,10 @@ BROKEN = {
     "a stale required input": (_input(5.1, 5.0), "input marketdata.bar is 5.1 s old"),
     "a required input that never came": (_input(None, 5.0), "input marketdata.bar has not arrived since the start"),
     "an upstream that fell silent": (_upstream(9.1), "upstream features silent for 9.1 s"),
-    "an upstream that never spoke": (_upstream(None, uptime=9.1), "upstream features has not been heard since the start"),
+    "an upstream that never spoke": (
+        _upstream(None, uptime=9.1),
+        "upstream features has not been heard since the start",
+    ),
     "what the engine itself says": (replace(WELL, faults=("model store is unreadable",)), "model store is unreadable"),
 }
 

@@ -134,9 +134,7 @@ def test_trimmed_input_is_refused() -> None:
         stream = transport._streams["market:normal"]
         del stream.entries[:4]
         stream.first += 4
-        with pytest.raises(
-            TrimmedError, match=r"commit 5 of 'echo' needs 1 entries of 'market:normal' from 4-0"
-        ):
+        with pytest.raises(TrimmedError, match=r"commit 5 of 'echo' needs 1 entries of 'market:normal' from 4-0"):
             await recovered(transport)
 
     after_a_kill(scenario)
