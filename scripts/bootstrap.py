@@ -20,6 +20,7 @@ NEEDED_MEGABYTES = {"run": 1200, "dev": 6000}
 DEBIAN_PACKAGES = {"redis-server": "redis-server", "chromium": "chromium", "docker-compose": "docker-compose"}
 SIGNS = (
     ("No space left on device", "the disk is full; free some space and run make again"),
+    ("unable to execute 'gcc'", "a C compiler is missing; install one (Debian: apt-get install build-essential)"),
     ("command 'gcc' failed", "a C compiler is missing; install one (Debian: apt-get install build-essential)"),
     ("command 'cc' failed", "a C compiler is missing; install one (Debian: apt-get install build-essential)"),
     ("Temporary failure in name resolution", "the package index cannot be reached; check the network"),
@@ -42,6 +43,14 @@ def check_machine(kind: str) -> None:
         stop(f"disk must have {needed} MB free for the installation, was {free} MB; free some space")
 
 
+def explain(text: str, code: int, log: str) -> str:
+    """The sentence for what a failed installation wrote."""
+    for sign, sentence in SIGNS:
+        if sign in text:
+            return f"{sentence} (details in {log})"
+    return f"pip failed with exit code {code}; the reason is at the end of {log}"
+
+
 def run_pip(arguments: list[str]) -> None:
     """Run pip, turning its long failures into one sentence with the log beside it."""
     log = VENV / "install.log"
@@ -50,11 +59,7 @@ def run_pip(arguments: list[str]) -> None:
         code = subprocess.run(command, stdout=sink, stderr=subprocess.STDOUT, cwd=ROOT, check=False).returncode
     if code == 0:
         return
-    text = log.read_text(errors="replace")
-    for sign, sentence in SIGNS:
-        if sign in text:
-            stop(f"{sentence} (details in {log.relative_to(ROOT)})")
-    stop(f"pip failed with exit code {code}; the reason is at the end of {log.relative_to(ROOT)}")
+    stop(explain(log.read_text(errors="replace"), code, str(log.relative_to(ROOT))))
 
 
 def create_environment() -> None:
