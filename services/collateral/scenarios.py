@@ -1,7 +1,7 @@
 """The catalogue of stress scenarios.
 
 Moves of past crises are rounded to whole percent and basis points between the closes named in their source. Of those
-closes only the S&P 500 of 2007 to 2009 lies in data shipped with this project and is tested against them; the others are
+closes only the S&P 500 of 2007 to 2009 lies in data shipped with this project and is tested against them; the rest are
 as commonly published and unchecked here, which every answer says.
 """
 
