@@ -55,6 +55,8 @@ def test_the_first_start_tells_where_to_go_and_how_to_log_in(first_run: FleetUp)
 
 @pytest.mark.parametrize("member", MEMBERS)
 def test_every_member_answers_on_its_whole_surface(first_run: FleetUp, member: str) -> None:
+    # The gateway says "starting" until its next round has seen every engine ready: half a second later at most.
+    wait_until(f"{member} is well", lambda: ask(first_run.ports[member], "/health")[0] == 200)
     answers = {path: ask(first_run.ports[member], path)[0] for path in SURFACE}
     assert answers == dict.fromkeys(SURFACE, 200)
 

@@ -12,6 +12,9 @@ from services.gateway.adapters.upstream import Upstreams
 from services.gateway.fleet import Reading
 from services.gateway.settings import GatewaySettings
 
+#: Seconds between two rounds while an engine is starting, degraded or silent.
+_SOON = 0.5
+
 
 class Rounds:
     """Keeps the newest reading of every engine.
@@ -46,7 +49,9 @@ class Rounds:
         while True:
             self.readings.update(await self.look())
             self._progress()
-            await asyncio.sleep(self._settings.health_seconds)
+            is_well = all(reading.state == "healthy" for reading in self.readings.values())
+            # What is not well is looked at sooner, so that a fleet that has just become ready is not called starting.
+            await asyncio.sleep(self._settings.health_seconds if is_well else min(_SOON, self._settings.health_seconds))
 
     async def look(self) -> dict[str, Reading]:
         """Ask all engines now; takes no longer than the timeout."""
