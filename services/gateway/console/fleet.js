@@ -17,7 +17,7 @@ export function drawFleet() {
 }
 
 function tile(one) {
-  const lag = one.lag_events ? `lag ${number(one.lag_events)}` : "";
+  const lag = one.lag_events === null || one.lag_events === undefined ? "" : `lag ${number(one.lag_events)}`;
   const heard = one.role === "tail" ? one.heartbeat_age_seconds : one.last_event_age_seconds;
   const last = one.state === "unreachable" ? "not answering" : heard === null || heard === undefined ? "no input yet" : one.role === "tail" ? `heard ${age(heard)} ago` : heard < 0.5 ? "input now" : `input ${age(heard)} ago`;
   const hint = [one.reason, `epoch ${one.epoch ?? "–"}`, `version ${one.version ?? "–"}`,
