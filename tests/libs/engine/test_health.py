@@ -8,7 +8,9 @@ import pytest
 
 from libs.contracts.system import EngineState
 from libs.engine.health import HealthLimits, checks_of, is_healthy, reasons_of, status_of, waiting_for
+from libs.engine.settings import BusSettings
 from libs.engine.vitals import Halt, InputFact, TaskFact, UpstreamFact, Vitals
+from services.gateway.settings import GatewaySettings
 
 WELL = Vitals(
     state="running",
@@ -142,3 +144,10 @@ def test_limits_are_settings() -> None:
     limits = HealthLimits(upstream=40.0)
     assert is_healthy(_upstream(39.0), limits)
     assert not is_healthy(_upstream(41.0), limits)
+
+
+def test_a_dead_engine_is_told_within_ten_seconds() -> None:
+    # The reader's limit and a reading a second; the gateway's look, its patience with an answer, and a look again.
+    limits, bus, gateway = HealthLimits(), BusSettings(), GatewaySettings()
+    assert max(limits.upstream, 4 * bus.heartbeat_seconds, limits.unseen_upstream, limits.bus) + 1.0 <= 10.0
+    assert 2 * gateway.health_seconds + gateway.health_timeout_seconds <= 10.0

@@ -10,7 +10,7 @@ import math
 import empyrical
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.analytics.running import (
@@ -98,6 +98,8 @@ def test_a_compound_rate_no_float_can_hold_is_missing() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(daily, daily), min_size=3, max_size=60).map(lambda rows: np.array(rows).T))
+@example(np.array([(0.5, 0.5), (0.5, 0.5), (0.5, 0.499998)]).T)
+@example(np.array([(0.1, 0.3), (-0.5, 0.3), (0.5, 0.300001)]).T)
 def test_regression_equals_empyrical(both: np.ndarray) -> None:
     own, factor = both
     pair = RunningPair()
@@ -108,13 +110,18 @@ def test_regression_equals_empyrical(both: np.ndarray) -> None:
     if math.isnan(slope):
         assert set(missing) == {"alpha", "beta"}
         return
-    assert values["beta"] == pytest.approx(slope, rel=1e-9, abs=1e-9)
+    # A benchmark that hardly moves leaves its deviations few true bits, empyrical's as well as ours: the error of a
+    # slope is some roundings times how much larger the returns are than what the benchmark varies by.
+    spread = factor.std()
+    lost = 16 * np.finfo(float).eps * np.abs(factor).max() * np.abs(own).max() / spread**2
+    assert values["beta"] == pytest.approx(slope, rel=1e-9, abs=1e-9 + lost)
     residual = np.mean(own - slope * factor)
     if residual > -0.99:  # at a total loss a period 1 + residual cancels, and below it empyrical's power has no meaning
         with np.errstate(over="ignore"):
             expected = empyrical.alpha(own, factor)
         if math.isfinite(expected):
-            assert values["alpha"] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+            lost_in_a_year = 252 * lost * np.abs(factor).max() / (1 + residual)
+            assert values["alpha"] == pytest.approx(expected, rel=1e-9 + lost_in_a_year, abs=1e-9 + lost_in_a_year)
         else:
             assert "alpha" in missing
 
