@@ -21,6 +21,7 @@ from libs.engine.lanes import PriorityReader
 from libs.engine.metrics import HostMetrics
 from libs.engine.recovery import recover
 from libs.engine.snapshots import SnapshotKeeper
+from libs.engine.turn import handle_batch
 from libs.messagebus.codec import Codec
 from libs.messagebus.priority import Priority
 from libs.messagebus.topic import TopicRegistry
@@ -192,9 +193,8 @@ class Host:
                     self.committer.last_progress_ns = monotonic_ns()
                     await self._wait_for_work(reader)
                     continue
-                started = monotonic_ns()
-                batch = self.core.process(entries, self._batch_time())
-                self.inputs.note(batch, (monotonic_ns() - started) / _SECOND)
+                batch, spent_ns = await handle_batch(self.core, reader, entries, self._batch_time())
+                self.inputs.note(batch, spent_ns / _SECOND)
                 await self._settle()  # one commit in flight: the next batch was handled meanwhile
                 self._committing = asyncio.create_task(self._commit(batch), name=f"{self.name}.commit")
                 if snapshots.is_due:

@@ -35,6 +35,7 @@ class ServerConfiguration:
             'save ""',
             f"appendonly {'yes' if self.appendonly else 'no'}",
             f"appendfsync {self.appendfsync}",
+            "auto-aof-rewrite-min-size 512mb",
             f"maxmemory {self.maxmemory_mb}mb",
             "maxmemory-policy noeviction",
         ]

@@ -172,3 +172,42 @@ def test_faults_are_transport_errors() -> None:
             await bench.transport.ping()
 
     run(scenario)
+
+
+def test_many_at_once_are_taken_all_or_none() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.publisher.publish_many([])
+        bench.transport.open.clear()
+        bench.publisher.publish_many([tick(price) for price in range(4)])
+        with pytest.raises(BufferFullError, match="full with 4 events"):
+            bench.publisher.publish_many([tick(9), tick(9)])
+        with pytest.raises(TopicError):
+            bench.publisher.publish_many([tick(9), Event(NOW)])
+        bench.transport.open.set()
+        await bench.publisher.flush()
+        assert await bench.prices() == list(range(4))
+        await bench.publisher.close()
+        with pytest.raises(PublisherClosedError):
+            bench.publisher.publish_many([tick(1)])
+
+    run(scenario, max_buffer=5, full_policy="fail")
+
+
+def test_many_wait_for_room_in_pieces_that_fit() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.publisher.publish_many_wait([tick(price) for price in range(50)])
+        await bench.publisher.flush()
+        assert await bench.prices() == list(range(50))
+
+    run(scenario, max_buffer=4, max_batch=9)
+
+
+def test_many_under_drop_low_give_up_low_events_one_by_one() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.publisher.publish_many([Noted(NOW, "old") for _ in range(3)])
+        bench.publisher.publish_many([tick(1), tick(2)])
+        await bench.publisher.flush()
+        assert await bench.prices() == [1, 2]
+        assert bench.publisher.statistics().dropped == 2
+
+    run(scenario, max_buffer=3, full_policy="drop_low")
