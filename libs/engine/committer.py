@@ -99,7 +99,8 @@ class Committer:
                 asked = monotonic_ns()
                 tails = await self._transport.tails(streams)
                 self.answered_ns = monotonic_ns()
-                self.behind = [name for name, tail in tails.items() if tail != self.positions.get(name, START)]
+                # Not "differs": what an outsider adds by hand is read, and no tail was written for it.
+                self.behind = [name for name, tail in tails.items() if not self._is_past({name: tail})]
                 self.caught_up = self.caught_up or not self.behind or bool(self._mark and self._is_past(self._mark))
                 if self._is_past(self._mark):
                     self._mark, self._mark_ns = tails, asked
