@@ -9,44 +9,19 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from libs.messagebus.errors import FencedError, StateLostError, TransportError, TrimmedError
-from libs.messagebus.transport import START, Commit, Entry, Lease, Output, Quiescence, StoredSnapshot, check_sizes
-
-
-@dataclass(slots=True)
-class _Stream:
-    """Entries ``first .. first + len(entries) - 1``; entry number ``n`` has the id ``n-0``."""
-
-    first: int = 1
-    entries: list[Entry] = field(default_factory=list)
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.entries) - 1
-
-
-@dataclass(slots=True)
-class _Reader:
-    streams: tuple[str, ...] = ()
-    epoch: int = 0
-    commits: int = 0
-    positions: dict[str, str] = field(default_factory=dict)
-    journal: list[tuple[int, bytes]] = field(default_factory=list)
-    snapshots: list[tuple[StoredSnapshot, dict[str, str]]] = field(default_factory=list)
-
-
-def _number(entry_id: str) -> int:
-    return int(entry_id.partition("-")[0])
+from libs.messagebus.lease import Lease, LeaseView
+from libs.messagebus.memory_state import ReaderState, StreamState, number_of
+from libs.messagebus.transport import START, Commit, Entry, Output, Quiescence, StoredSnapshot, check_sizes
 
 
 class MemoryTransport:
     """A :class:`~libs.messagebus.transport.Transport` in plain Python objects."""
 
     def __init__(self) -> None:
-        self._streams: dict[str, _Stream] = {}
-        self._readers: dict[str, _Reader] = {}
+        self._streams: dict[str, StreamState] = {}
+        self._readers: dict[str, ReaderState] = {}
         self._producers: dict[str, int] = {}
         self._arrival: asyncio.Event | None = None
         self._closed = False
@@ -69,7 +44,7 @@ class MemoryTransport:
             stream = self._streams.get(name)
             if stream is None:
                 continue
-            start = _number(position) + 1 - stream.first
+            start = number_of(position) + 1 - stream.first
             if start < 0:
                 raise TrimmedError(
                     f"stream '{name}' was trimmed up to entry {stream.first - 1}-0, was read from {position}; "
@@ -81,10 +56,31 @@ class MemoryTransport:
 
     def acquire_nowait(self, reader: str, streams: Sequence[str]) -> Lease:
         """See :meth:`Transport.acquire`."""
-        state = self._readers.setdefault(reader, _Reader())
-        state.streams = tuple(streams)
-        state.epoch += 1
-        return Lease(state.epoch, state.commits, dict(state.positions))
+        state = self._readers.setdefault(reader, ReaderState())
+        return state.next_epoch(tuple(streams))
+
+    def renew_nowait(self, reader: str, epoch: int) -> bool:
+        """See :meth:`Transport.renew`."""
+        state = self._holder(reader, epoch)
+        state.beats += state.watched
+        return state.watched
+
+    def release_nowait(self, reader: str, epoch: int) -> None:
+        """See :meth:`Transport.release`."""
+        self._holder(reader, epoch).released = epoch
+
+    def watch_nowait(self, reader: str) -> LeaseView:
+        """See :meth:`Transport.watch`; once looked at, a lease of this transport counts as watched for good."""
+        state = self._readers.get(reader)
+        if state is None:
+            return LeaseView(0, 0, 0, False)
+        state.watched = True
+        return state.view()
+
+    def take_over_nowait(self, reader: str, streams: Sequence[str], seen: LeaseView) -> Lease | None:
+        """See :meth:`Transport.take_over`."""
+        state = self._readers.setdefault(reader, ReaderState())
+        return state.next_epoch(tuple(streams)) if state.view() == seen else None
 
     def commit_nowait(self, commit: Commit) -> None:
         """See :meth:`Transport.commit`."""
@@ -109,7 +105,7 @@ class MemoryTransport:
             state = self._readers.get(name)
             if state is None or any(
                 (stream := self._streams.get(key)) is not None
-                and _number(state.positions.get(key, START)) < stream.last
+                and number_of(state.positions.get(key, START)) < stream.last
                 for key in state.streams
             ):
                 waiting.append(name)
@@ -136,7 +132,7 @@ class MemoryTransport:
             reader.journal.clear()
         return dropped
 
-    def _holder(self, reader: str, epoch: int) -> _Reader:
+    def _holder(self, reader: str, epoch: int) -> ReaderState:
         state = self._readers.get(reader)
         if state is None or state.epoch != epoch:
             newest = state.epoch if state else 0
@@ -150,7 +146,7 @@ class MemoryTransport:
         for name, data in outputs:
             stream = self._streams.get(name)
             if stream is None:
-                stream = self._streams[name] = _Stream()
+                stream = self._streams[name] = StreamState()
             stream.entries.append(Entry(name, f"{stream.last + 1}-0", data))
         if outputs and self._arrival is not None:
             self._arrival.set()
@@ -202,8 +198,8 @@ class MemoryTransport:
         state = self._streams.get(stream)
         if state is None:
             return []
-        low = bisect_left(state.entries, _number(first), key=lambda entry: _number(entry.entry_id))
-        high = bisect_right(state.entries, _number(last), key=lambda entry: _number(entry.entry_id))
+        low = bisect_left(state.entries, number_of(first), key=lambda entry: number_of(entry.entry_id))
+        high = bisect_right(state.entries, number_of(last), key=lambda entry: number_of(entry.entry_id))
         return state.entries[low : min(high, low + count)]
 
     async def tails(self, streams: Sequence[str]) -> dict[str, str]:
@@ -214,6 +210,26 @@ class MemoryTransport:
         """See :meth:`Transport.acquire`."""
         await self.ping()
         return self.acquire_nowait(reader, streams)
+
+    async def renew(self, reader: str, epoch: int) -> bool:
+        """See :meth:`Transport.renew`."""
+        await self.ping()
+        return self.renew_nowait(reader, epoch)
+
+    async def release(self, reader: str, epoch: int) -> None:
+        """See :meth:`Transport.release`."""
+        await self.ping()
+        self.release_nowait(reader, epoch)
+
+    async def watch(self, reader: str) -> LeaseView:
+        """See :meth:`Transport.watch`."""
+        await self.ping()
+        return self.watch_nowait(reader)
+
+    async def take_over(self, reader: str, streams: Sequence[str], seen: LeaseView) -> Lease | None:
+        """See :meth:`Transport.take_over`."""
+        await self.ping()
+        return self.take_over_nowait(reader, streams, seen)
 
     async def commit(self, commit: Commit) -> None:
         """See :meth:`Transport.commit`."""
@@ -265,7 +281,7 @@ class MemoryTransport:
             readers = [state for state in self._readers.values() if name in state.streams]
             if any(not state.snapshots for state in readers):
                 continue
-            bound = min((_number(state.snapshots[-1][1].get(name, START)) for state in readers), default=stream.last)
+            bound = min((number_of(state.snapshots[-1][1].get(name, START)) for state in readers), default=stream.last)
             drop = min(bound + 1, stream.last - keep + 1) - stream.first
             if drop > 0:
                 del stream.entries[:drop]

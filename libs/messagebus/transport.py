@@ -12,6 +12,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from libs.messagebus.codec import MAX_ENTRY_BYTES
 from libs.messagebus.errors import EntryTooLargeError
+from libs.messagebus.lease import Lease as Lease
+from libs.messagebus.lease import LeaseView as LeaseView
 
 START = "0-0"
 LAST = f"{2**64 - 1}-{2**64 - 1}"
@@ -57,21 +59,6 @@ def check_sizes(outputs: Sequence[Output]) -> None:
                 f"record batch for '{name}' must be at most {MAX_ENTRY_BYTES} bytes, was {len(data)}; "
                 "publish smaller batches"
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """What a sequenced reader holds after :meth:`Transport.acquire`.
-
-    Attributes:
-        epoch: Fencing token; a commit under an older one is refused.
-        commits: Commits of this reader so far, over all its epochs; the next commit is ``commits + 1``.
-        positions: Last committed entry id by stream; streams never read are absent.
-    """
-
-    epoch: int
-    commits: int
-    positions: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +151,38 @@ class Transport(Protocol):
 
     async def acquire(self, reader: str, streams: Sequence[str]) -> Lease:
         """Register a sequenced reader of ``streams`` and take a new epoch, fencing out older holders."""
+        ...
+
+    async def renew(self, reader: str, epoch: int) -> bool:
+        """Give a sign of life, which a standby sees in the next :meth:`watch`.
+
+        Returns:
+            Whether a standby has looked within ``WATCH_SECONDS``; without one nothing is written.
+
+        Raises:
+            FencedError: If the epoch is not the newest.
+        """
+        ...
+
+    async def release(self, reader: str, epoch: int) -> None:
+        """Say that the holder of ``epoch`` commits no more, so that a standby need not wait; it stays the newest epoch.
+
+        Raises:
+            FencedError: If the epoch is not the newest.
+        """
+        ...
+
+    async def watch(self, reader: str) -> LeaseView:
+        """Look at the lease of a reader, and let its holder know that somebody does."""
+        ...
+
+    async def take_over(self, reader: str, streams: Sequence[str], seen: LeaseView) -> Lease | None:
+        """:meth:`acquire`, if the lease still looks as it was ``seen``: of any number of standbys one succeeds.
+
+        Returns:
+            The lease, or None when the holder has moved since, or another standby was first. Repeated after a lost
+            reply it gives None; the lease of the first call is then held by nobody and goes silent like any other.
+        """
         ...
 
     async def commit(self, commit: Commit) -> None:

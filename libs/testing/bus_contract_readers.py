@@ -9,6 +9,7 @@ from libs.messagebus.codec import MAX_ENTRY_BYTES
 from libs.messagebus.errors import EntryTooLargeError, FencedError, StateLostError, TrimmedError
 from libs.messagebus.transport import START, Commit, Output, StoredSnapshot, Transport
 from libs.testing.bus_contract import STREAM_CASES, BusUnderTest, Case, all_of, expect, put
+from libs.testing.bus_contract_leases import LEASE_CASES
 
 
 def step(reader: str, epoch: int, number: int, positions: Mapping[str, str] | None = None, *outputs: Output) -> Commit:
@@ -193,6 +194,7 @@ async def reading_what_was_trimmed_is_an_error(bus: BusUnderTest) -> None:
 
 CASES: Final[tuple[Case, ...]] = (
     *STREAM_CASES,
+    *LEASE_CASES,
     commit_lands_whole,
     commit_lands_once,
     refused_commit_leaves_no_trace,

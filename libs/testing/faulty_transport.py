@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from libs.messagebus.errors import TransportError
-from libs.messagebus.transport import Commit, Entry, Lease, Output, Quiescence, StoredSnapshot, Transport
+from libs.messagebus.lease import Lease, LeaseView
+from libs.messagebus.transport import Commit, Entry, Output, Quiescence, StoredSnapshot, Transport
 
 Fault = Literal["refused", "reply_lost"]
 
@@ -83,6 +84,22 @@ class FaultyTransport:
     async def acquire(self, reader: str, streams: Sequence[str]) -> Lease:
         """See :meth:`Transport.acquire`."""
         return await self._call("acquire", lambda: self.inner.acquire(reader, streams))
+
+    async def renew(self, reader: str, epoch: int) -> bool:
+        """See :meth:`Transport.renew`."""
+        return await self._call("renew", lambda: self.inner.renew(reader, epoch))
+
+    async def release(self, reader: str, epoch: int) -> None:
+        """See :meth:`Transport.release`."""
+        await self._call("release", lambda: self.inner.release(reader, epoch))
+
+    async def watch(self, reader: str) -> LeaseView:
+        """See :meth:`Transport.watch`."""
+        return await self._call("watch", lambda: self.inner.watch(reader))
+
+    async def take_over(self, reader: str, streams: Sequence[str], seen: LeaseView) -> Lease | None:
+        """See :meth:`Transport.take_over`."""
+        return await self._call("take_over", lambda: self.inner.take_over(reader, streams, seen))
 
     async def commit(self, commit: Commit) -> None:
         """See :meth:`Transport.commit`."""

@@ -11,11 +11,13 @@ key                            type    holds
 ``<prefix>:trimmed``           hash    stream name to the newest id that was trimmed away
 ``<prefix>:producer:<id>``     string  last sequence a producer appended; expires a week after its last write
 ``<prefix>:readers``           hash    reader name to the names of its streams
-``<prefix>:reader:<name>``     hash    ``epoch`` and ``commits``
+``<prefix>:reader:<name>``     hash    ``epoch``, ``commits``, ``beats``, and ``released``: the epoch that was given up
+``<prefix>:watch:<name>``      string  there while a standby watches the lease; expires after its last look
 ``<prefix>:positions:<name>``  hash    stream name to the last committed entry id
 ``<prefix>:journal:<name>``    stream  journal, entry id ``<commit number>-0``, field ``j``
 ``<prefix>:snapshots:<name>``  hash    the two newest snapshots
 ``<prefix>:bounds``            hash    reader name to the bound of its older snapshot
+``<prefix>:log``               hash    identity of the server and stamp of the last write (see ``log.lua``)
 =============================  ======  ===================================================================
 """
 
@@ -25,7 +27,7 @@ from __future__ import annotations
 class Keys:
     """Builds the keys of one prefix."""
 
-    __slots__ = ("bounds", "prefix", "readers", "stream_prefix", "tails", "trimmed")
+    __slots__ = ("bounds", "log", "prefix", "readers", "stream_prefix", "tails", "trimmed")
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -34,6 +36,7 @@ class Keys:
         self.trimmed = f"{prefix}:trimmed"
         self.readers = f"{prefix}:readers"
         self.bounds = f"{prefix}:bounds"
+        self.log = f"{prefix}:log"
 
     def stream(self, name: str) -> str:
         """Key of a stream."""
@@ -44,8 +47,12 @@ class Keys:
         return f"{self.prefix}:producer:{producer}"
 
     def reader(self, name: str) -> str:
-        """Key of a reader's epoch and commit count."""
+        """Key of a reader's lease and commit count."""
         return f"{self.prefix}:reader:{name}"
+
+    def watch(self, name: str) -> str:
+        """Key that is there while a standby watches a reader's lease."""
+        return f"{self.prefix}:watch:{name}"
 
     def positions(self, name: str) -> str:
         """Key of a reader's positions."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from libs.messagebus.lease import WATCH_SECONDS, Lease, LeaseView
 from libs.messagebus.redis.address import RedisAddress
 from libs.messagebus.redis.connection import CONNECT_TIMEOUT_S, Argument, Command
 from libs.messagebus.redis.keys import Keys
@@ -14,7 +15,7 @@ from libs.messagebus.redis.parse import byte_pairs, check_not_trimmed, read_entr
 from libs.messagebus.redis.pool import ConnectionPool
 from libs.messagebus.redis.replies import OWN_CODES, ReplyError, meaning_of, refusal_of
 from libs.messagebus.redis.scripts import load
-from libs.messagebus.transport import START, Commit, Entry, Lease, Output, Quiescence, StoredSnapshot, check_sizes
+from libs.messagebus.transport import START, Commit, Entry, Output, Quiescence, StoredSnapshot, check_sizes
 
 PRODUCER_MEMORY_S = 7 * 24 * 3600
 """How long after its last write a producer's sequence is remembered; a resend later than that would be doubled."""
@@ -81,41 +82,52 @@ class RedisTransport:
 
     async def acquire(self, reader: str, streams: Sequence[str]) -> Lease:
         """See :meth:`Transport.acquire`."""
-        epoch, commits, positions = await self._script(
-            "acquire",
-            (self._keys.reader(reader), self._keys.positions(reader), self._keys.readers),
-            (reader, _pack(list(streams))),
-        )
+        epoch, commits, positions = await self._acquire(reader, streams)
         return Lease(epoch, commits, text_pairs(positions))
+
+    async def take_over(self, reader: str, streams: Sequence[str], seen: LeaseView) -> Lease | None:
+        """See :meth:`Transport.take_over`."""
+        released = seen.epoch if seen.released else 0
+        found = await self._acquire(reader, streams, seen.epoch, seen.beats, seen.commits, released)
+        return Lease(found[0], found[1], text_pairs(found[2])) if found else None
+
+    async def renew(self, reader: str, epoch: int) -> bool:
+        """See :meth:`Transport.renew`."""
+        named = self._keys
+        return bool(await self._fenced("renew", (named.reader(reader), named.watch(reader)), (epoch,), reader, epoch))
+
+    async def release(self, reader: str, epoch: int) -> None:
+        """See :meth:`Transport.release`."""
+        await self._fenced("release", (self._keys.reader(reader),), (epoch,), reader, epoch)
+
+    async def watch(self, reader: str) -> LeaseView:
+        """See :meth:`Transport.watch`."""
+        keys = (self._keys.reader(reader), self._keys.watch(reader))
+        epoch, beats, commits, released = await self._script("watch", keys, (WATCH_SECONDS,))
+        return LeaseView(epoch, beats, commits, 0 < epoch == released)
 
     async def commit(self, commit: Commit) -> None:
         """See :meth:`Transport.commit`."""
         keys, data = self._outputs(commit.outputs)
         named, reader = self._keys, commit.reader
         positions = [part for item in commit.positions.items() for part in item]
-        try:
-            await self._script(
-                "commit",
-                (named.reader(reader), named.positions(reader), named.journal(reader), named.tails, *keys),
-                (commit.epoch, commit.number, commit.journal, len(positions), *positions, *data),
-            )
-        except ReplyError as reply:
-            raise refusal_of(reply, reader, commit.epoch, commit.number) from None
+        await self._fenced(
+            "commit",
+            (named.reader(reader), named.positions(reader), named.journal(reader), named.tails, *keys),
+            (commit.epoch, commit.number, commit.journal, len(positions), *positions, *data),
+            reader,
+            commit.epoch,
+            commit.number,
+        )
 
     async def save_snapshot(
         self, reader: str, epoch: int, snapshot: StoredSnapshot, positions: Mapping[str, str]
     ) -> None:
         """See :meth:`Transport.save_snapshot`."""
         named, bound = self._keys, _pack([snapshot.number, dict(positions)])
-        try:
-            await self._script(
-                "snapshot",
-                (named.reader(reader), named.snapshots(reader), named.bounds),
-                (epoch, snapshot.number, snapshot.data, bound, reader),
-                apart=True,
-            )
-        except ReplyError as reply:
-            raise refusal_of(reply, reader, epoch, snapshot.number) from None
+        keys = (named.reader(reader), named.snapshots(reader), named.bounds)
+        arguments = (epoch, snapshot.number, snapshot.data, bound, reader)
+        await self._fenced("snapshot", keys, arguments, reader, epoch, snapshot.number, apart=True)
 
     async def trim(self, retention: Mapping[str, int]) -> int:
         """See :meth:`Transport.trim`."""
@@ -197,6 +209,26 @@ class RedisTransport:
         """Stream keys, and (name, data) pairs flat."""
         check_sizes(outputs)
         return [self._keys.stream(name) for name, _ in outputs], [part for output in outputs for part in output]
+
+    async def _acquire(self, reader: str, streams: Sequence[str], *seen: int) -> Any:
+        keys = (self._keys.reader(reader), self._keys.positions(reader), self._keys.readers)
+        return await self._script("acquire", keys, (reader, _pack(list(streams)), *seen))
+
+    async def _fenced(
+        self,
+        script: str,
+        keys: tuple[str, ...],
+        arguments: tuple[Argument, ...],
+        reader: str,
+        epoch: int,
+        number: int = 0,
+        apart: bool = False,
+    ) -> Any:
+        """Run a script that refuses an older epoch, and say what its refusal means."""
+        try:
+            return await self._script(script, keys, arguments, apart)
+        except ReplyError as reply:
+            raise refusal_of(reply, reader, epoch, number) from None
 
     async def _send(self, command: Command, apart: bool = False) -> Any:
         """Run one command, on a connection of its own if ``apart``.
