@@ -5,8 +5,12 @@
     EngineError
     ├── CommandRefused        a command that cannot be carried out; answered, never dead-lettered
     ├── RoutingError          a routing table that cannot work
-    ├── SnapshotError         a snapshot that cannot be read or belongs to another layout
+    ├── SnapshotError         a snapshot that cannot be used
+    │   ├── SnapshotDamagedError  its bytes are torn or changed; nothing is known about what it held
+    │   └── LayoutError           it is sound and holds a state in a layout that this code cannot read
+    ├── OtherCodeError        a journal that other code wrote, which this code is not to replay unasked
     ├── DeterminismError      a replay of the journal produced other outputs than the journal says
+    ├── NondeterminismError   a handler asked for the time, chance or the world while it was watched
     └── SettingsError         an unknown or invalid setting
 """
 
@@ -40,11 +44,41 @@ class RoutingError(EngineError):
 
 
 class SnapshotError(EngineError):
-    """A snapshot is corrupt or was written by another state layout."""
+    """A snapshot cannot be used, or a state cannot be made into one."""
+
+
+class SnapshotDamagedError(SnapshotError):
+    """A snapshot is torn, changed, or not of this bus; an older one or the journal may still do."""
+
+
+class LayoutError(SnapshotError):
+    """A snapshot holds a state layout this code does not know and has no migration from."""
+
+
+class OtherCodeError(EngineError):
+    """What is to be replayed was written by other code: a difference could be an upgrade or a bug, nobody could tell."""
 
 
 class DeterminismError(EngineError):
     """Replaying the journal gave other outputs than it recorded; the engine stops rather than guess."""
+
+
+class NondeterminismError(EngineError):
+    """A handler asked the machine for the time, for chance, or for anything outside it.
+
+    Attributes:
+        who: Whose handler, usually an engine's name.
+        call: What was called: ``"time.time"``, or an audit event of the interpreter such as ``"open"``.
+        file: Where, from the root of the project, ...
+        line: ... and in which line.
+    """
+
+    def __init__(self, who: str, call: str, file: str, line: int, remedy: str) -> None:
+        super().__init__(f"handlers of '{who}' must take nothing from outside, was {call} at {file}:{line}; {remedy}")
+        self.who = who
+        self.call = call
+        self.file = file
+        self.line = line
 
 
 class SettingsError(EngineError):

@@ -1,4 +1,7 @@
-"""Drives one engine without a bus: events in, published events out, through the real core and codec."""
+"""Drives one engine without a bus: events in, published events out, through the real core and codec.
+
+Every handler runs under :mod:`libs.engine.guards`: one that asks the machine for the time, chance or a file fails.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from libs.contracts.topics import CODEC, REGISTRY
 from libs.engine.core import Batch, EngineCore
 from libs.engine.engine import Engine, Outbox
 from libs.engine.errors import CommandRefused
+from libs.engine.guards import guarded
 from libs.messagebus.envelope import RecordBatch
 from libs.messagebus.topic import Event
 from libs.messagebus.transport import Entry
@@ -49,7 +53,9 @@ class EngineHarness:
         self.engine: Any = None
         self._core: EngineCore
         self._build(start_ns)
-        self._collect(self._core.start(start_ns))
+        with guarded(self.engine.name):
+            started = self._core.start(start_ns)
+        self._collect(started)
 
     def _build(self, start_ns: int) -> None:
         clock = TestClock(start_ns)
@@ -65,7 +71,8 @@ class EngineHarness:
             batch = RecordBatch("test", self._sequence, self._core.clock.timestamp_ns(), [event])
             self._sequence += 1
             entry = Entry(stream, f"{self._sequence}-0", CODEC.encode(batch))
-            result = self._core.process([entry], max(event.ts_event, self._core.clock.timestamp_ns()))
+            with guarded(self.engine.name):
+                result = self._core.process([entry], max(event.ts_event, self._core.clock.timestamp_ns()))
             self._collect(result)
             for reply in result.replies.values():
                 if isinstance(reply, CommandRefused) and not result.dead:
@@ -84,7 +91,9 @@ class EngineHarness:
 
     def restart(self) -> None:
         """Replace the engine by a fresh one restored from its encoded snapshot."""
-        state = msgspec.msgpack.decode(self._core.encode_state(), type=self.engine.state_type)
+        with guarded(self.engine.name):
+            encoded = self._core.encode_state()
+        state = msgspec.msgpack.decode(encoded, type=self.engine.state_type)
         clock_ns, timers, sequence = (
             self._core.clock.timestamp_ns(),
             self._core.clock.timer_states(),
@@ -92,7 +101,8 @@ class EngineHarness:
         )
         self._build(clock_ns)
         self._core.clock.restore_timers(timers, lambda _name: None)
-        self.engine.restore(state)
+        with guarded(self.engine.name):
+            self.engine.restore(state)
         self._core.sequence = sequence
 
     def _collect(self, batch: Batch) -> None:

@@ -1,7 +1,8 @@
 """The whole fleet on the memory transport under a test clock, as fast as it goes.
 
 A simulation is lockstep by nature: every message of a timestamp is handled before the next timestamp is published.
-The engines, the codec, the commit and the contracts are those of production; only who calls ``process`` differs.
+The engines, the codec, the commit and the contracts are those of production; only who calls ``process`` differs, and
+that a handler which asks the machine for anything ends the run (:mod:`libs.engine.guards`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from libs.contracts.topics import CODEC, REGISTRY
 from libs.engine.component import Component
 from libs.engine.core import Batch, EngineCore
 from libs.engine.engine import Engine, Outbox
+from libs.engine.guards import guarded
 from libs.messagebus.envelope import RecordBatch
 from libs.messagebus.memory import MemoryTransport
 from libs.messagebus.topic import Event
@@ -69,7 +71,9 @@ class Simulation:
             lease = self.transport.acquire_nowait(engine.name, streams)
             member = _Member(engine, core, lease, dict.fromkeys(streams, START))
             self._members.append(member)
-            self._commit(member, core.start(self.start_ns))
+            with guarded(engine.name):
+                batch = core.start(self.start_ns)
+            self._commit(member, batch)
 
     def engine(self, name: str) -> Engine:
         """A member's engine, for reading its state.
@@ -103,7 +107,9 @@ class Simulation:
             for member in order:
                 entries = self._take(member)
                 if entries:
-                    self._commit(member, member.core.process(entries, member.core.clock.timestamp_ns()))
+                    with guarded(member.engine.name):
+                        batch = member.core.process(entries, member.core.clock.timestamp_ns())
+                    self._commit(member, batch)
         for stream, data in self.transport.drop_consumed_nowait():
             if self.observe is not None:
                 self.observe(stream, CODEC.decode(data))
