@@ -3,6 +3,7 @@
 ::
 
     MessageBusError
+    ├── ConfigurationError      a setting is unknown or out of bounds
     ├── TopicError              a topic is unknown, doubled or mistyped
     ├── DecodeError             an entry or an event cannot be decoded
     ├── PublishError
@@ -13,7 +14,8 @@
     ├── StateLostError          the server holds an older state than this host has committed
     ├── TrimmedError            a reader asks for entries that were trimmed away
     └── TransportError          the server cannot be reached or is not able to (``retriable``)
-        └── TransportRefusedError   the server refuses until a setting changes: password, permission, version
+        ├── TransportRefusedError   the server refuses until a setting changes: password, permission, version
+        └── ReconnectLimitError     the client gave up after the attempts it was allowed
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ class MessageBusError(Exception):
     """
 
     retriable = False
+
+
+class ConfigurationError(MessageBusError, ValueError):
+    """A setting of the client is unknown or out of bounds; the text names all of them."""
 
 
 class TopicError(MessageBusError):
@@ -78,5 +84,11 @@ class TransportError(MessageBusError):
 
 class TransportRefusedError(TransportError):
     """The server answered and refused; the same call fails again until somebody changes a setting."""
+
+    retriable = False
+
+
+class ReconnectLimitError(TransportError):
+    """The bus stayed out of reach for as many attempts as the configuration allows."""
 
     retriable = False

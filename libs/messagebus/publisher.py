@@ -15,7 +15,7 @@ from contextlib import suppress
 import structlog
 
 from libs.clock import Clock
-from libs.messagebus.backoff import backoff_seconds
+from libs.messagebus.backoff import BASE_SECONDS, MAX_SECONDS, backoff_seconds
 from libs.messagebus.batching import Batcher, Batches, Tracked
 from libs.messagebus.buffer import EventBuffer, FullPolicy
 from libs.messagebus.codec import Codec
@@ -54,6 +54,7 @@ class Publisher:
         max_buffer: int = 10_000,
         full_policy: FullPolicy = "wait",
         linger_ns: int = 0,
+        backoff: tuple[float, float] = (BASE_SECONDS, MAX_SECONDS),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Prepare a publisher; it starts to work with the first event.
@@ -69,6 +70,7 @@ class Publisher:
             full_policy: What ``publish`` does when the buffer is full. ``wait``: it raises, and the awaiting methods
                 wait. ``fail``: all of them raise. ``drop_low``: the oldest LOW event makes room; without one all raise.
             linger_ns: How long a lone event waits for company.
+            backoff: Least and most seconds between attempts.
             sleep: Waits between attempts; for tests.
 
         Raises:
@@ -81,6 +83,7 @@ class Publisher:
         self._clock = clock
         self._max_batch, self._max_buffer = max_batch, max_buffer
         self._linger_s = linger_ns / 1e9
+        self._backoff = backoff
         self._sleep = sleep
         self._progress = Progress()
         self._buffer = EventBuffer(registry, max_buffer, full_policy, self._progress)
@@ -241,7 +244,7 @@ class Publisher:
                 await self._transport.append(self.producer, self._sequence, batches.count, batches.outputs)
             except TransportError as error:
                 # The same sequence again: if only the reply was lost, the bus drops the second copy.
-                wait_s = backoff_seconds(self.producer, failures)
+                wait_s = backoff_seconds(self.producer, failures, *self._backoff)
                 failures += 1
                 self._retries += 1
                 self._last_error = str(error)
