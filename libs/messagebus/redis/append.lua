@@ -5,10 +5,10 @@
 --       3..          stream key of each output
 -- ARGV  1 sequence of the first event   2 sequence of the last event   3 seconds a silent producer is remembered
 --       4.. (stream name, record batch) of each output
--- Returns 1 when appended, 0 when the sequence had been appended before.
+-- Returns {1 when appended or 0 when the sequence had been appended before, stamp}; see log.lua.
 
 local last = redis.call('GET', KEYS[1])
-if last and tonumber(last) >= tonumber(ARGV[1]) then return 0 end
+if last and tonumber(last) >= tonumber(ARGV[1]) then return {0, log_mark} end
 
 -- An XADD comes first: with full memory the server refuses a script's first write, never a later one, so a script
 -- lands whole or not at all.
@@ -19,4 +19,5 @@ for i = 3, #KEYS do
 end
 for name, id in pairs(tails) do redis.call('HSET', KEYS[2], name, id) end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
-return 1
+redis.call('HSET', log_key, unpack(log))
+return {1, log_stamp}

@@ -45,6 +45,10 @@ class Connection(asyncio.Protocol):
 
     Invariant: replies come in the order of the commands, so the front of the queue owns the next reply. A caller that
     was cancelled leaves its entry in the queue; its replies are dropped on arrival.
+
+    Attributes:
+        server: Identity of the server's log when the connection was made: another one after a restart or a failover.
+        is_replica: Whether the server was a replica then.
     """
 
     def __init__(self, label: str) -> None:
@@ -55,6 +59,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._fault = ""
+        self.server = ""
+        self.is_replica = False
 
     @classmethod
     async def open(cls, address: RedisAddress, timeout_s: float = CONNECT_TIMEOUT_S) -> Connection:
@@ -106,6 +112,10 @@ class Connection(asyncio.Protocol):
                     "take user and password out of the URL or set them on the server"
                 )
             raise meaning_of(reply, self._label)
+        (facts,) = await self.send([("INFO", "replication")])
+        if not isinstance(facts, ReplyError):  # without the permission a log that went backward is not noticed
+            self.is_replica = b"role:slave" in facts
+            self.server = facts.partition(b"master_replid:")[2].split(b"\r", 1)[0].decode()
 
     # -- asyncio.Protocol -------------------------------------------------------------------------
 

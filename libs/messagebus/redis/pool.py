@@ -37,7 +37,7 @@ class ConnectionPool:
         Raises:
             TransportError: If the pool is closed or the server cannot be reached.
         """
-        if self._writer is not None and self._writer.usable:
+        if self._writer is not None and self._writer.usable and not self._writer.is_replica:
             return self._writer
         self._check_open()
         # Concurrent callers wait for one attempt; shielded, so that one caller's cancellation does not fail the rest.

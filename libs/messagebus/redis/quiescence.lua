@@ -2,9 +2,10 @@
 --
 -- KEYS  1 readers  hash reader name -> names of its streams (msgpack array)
 --       2 tails    hash stream name -> newest entry id
---       3..        positions hash of each reader
--- ARGV  reader names, in the order of KEYS 3..
--- Returns the names of the readers that lag or have not registered.
+--       3 log      see log.lua
+--       4..        positions hash of each reader
+-- ARGV  reader names, in the order of KEYS 4..
+-- Returns {names of the readers that lag or have not registered, newest stamp}.
 
 local function before(left, right)
   local a, b = string.match(left, '(%d+)-(%d+)')
@@ -27,6 +28,6 @@ end
 local waiting = {}
 for i = 1, #ARGV do
   local streams = redis.call('HGET', KEYS[1], ARGV[i])
-  if not streams or lags(KEYS[i + 2], cmsgpack.unpack(streams)) then waiting[#waiting + 1] = ARGV[i] end
+  if not streams or lags(KEYS[i + 3], cmsgpack.unpack(streams)) then waiting[#waiting + 1] = ARGV[i] end
 end
-return waiting
+return {waiting, redis.call('HGET', KEYS[3], 'stamp') or '0'}

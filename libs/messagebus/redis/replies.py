@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 from libs.messagebus.errors import (
     FencedError,
@@ -36,10 +37,13 @@ _REFUSALS = {
 
 
 #: Codes of our own scripts, and the one that says a script is not loaded.
-OWN_CODES = frozenset({"FENCED", "GAP", "STALE", "NOSCRIPT"})
+OWN_CODES = frozenset({"FENCED", "GAP", "LOST", "STALE", "NOSCRIPT"})
 
 #: Redis 6.2 wraps what failed inside a script: "ERR Error running script (call to f_1f...): @user_script:9: -OOM ...".
 _WRAPPED = re.compile(r"^ERR Error running script .*?: -([A-Z]+) ")
+
+
+_AGAIN = "restart this host, which recovers from what is left"
 
 
 class ReplyError(Exception):
@@ -82,6 +86,10 @@ def refusal_of(reply: ReplyError, reader: str, epoch: int, number: int) -> Messa
         epoch: The epoch it carried.
         number: The commit number it carried.
     """
+    if reply.code == "FENCED" and 0 < int(reply.detail) < epoch:
+        return StateLostError(
+            f"epoch of '{reader}' must be {epoch}, was {reply.detail}: the server lost acknowledged writes; {_AGAIN}"
+        )
     if reply.code == "FENCED":
         return FencedError(
             f"epoch of '{reader}' must be {reply.detail}, was {epoch}: another host of this engine took over; "
@@ -91,4 +99,15 @@ def refusal_of(reply: ReplyError, reader: str, epoch: int, number: int) -> Messa
         text = f"commit of '{reader}' must be number {reply.detail}, was {number}"
     else:
         text = f"snapshot of '{reader}' must be at commit {reply.detail} or later, was {number}"
-    return StateLostError(f"{text}: the server lost commits; restart this host, which recovers from what is left")
+    return StateLostError(f"{text}: the server lost commits; {_AGAIN}")
+
+
+def log_lost(reply: ReplyError) -> StateLostError:
+    """The error to raise when the server refused a write because its writer knows of something the log has lost."""
+    stamp = int(reply.detail)
+    end = datetime.fromtimestamp(stamp / 1e6, UTC).isoformat(timespec="milliseconds") if stamp else "empty"
+    return StateLostError(
+        "the log of the server must hold everything this process has seen in it, was "
+        f"{'written last at ' if stamp else ''}{end} and went backward (power loss, failover, restored backup, "
+        f"FLUSHALL); nothing was written; {_AGAIN}"
+    )

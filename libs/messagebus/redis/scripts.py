@@ -7,6 +7,9 @@ from functools import cache
 from hashlib import sha1
 from pathlib import Path
 
+#: Scripts that continue the log; they need its key, the server's identity and the mark in front of all arguments.
+GO_ON = frozenset({"append", "commit", "snapshot"})
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -18,6 +21,9 @@ class Script:
 
 @cache
 def load(name: str) -> Script:
-    """The script in ``<name>.lua`` beside this file."""
-    source = (Path(__file__).parent / f"{name}.lua").read_bytes()
+    """The script in ``<name>.lua`` beside this file, behind ``log.lua`` where it writes what engines build on."""
+    folder = Path(__file__).parent
+    source = (folder / f"{name}.lua").read_bytes()
+    if name in GO_ON:
+        source = (folder / "log.lua").read_bytes() + source
     return Script(source, sha1(source, usedforsecurity=False).hexdigest())

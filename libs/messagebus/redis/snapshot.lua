@@ -5,7 +5,8 @@
 --       3 bounds     hash reader name -> bound of its older snapshot
 -- ARGV  1 epoch   2 number   3 data   4 bound: {number, {stream name -> entry id}} (msgpack)   5 reader name
 -- The bound of the older snapshot says what trimming must leave: a restore may still start there.
--- Returns 1. Errors: "FENCED <newest epoch>", "STALE <newest number>".
+-- Behind log.lua because a snapshot of what the log has lost would be taken for the state of other commits.
+-- Returns {1, the mark}. Errors: "FENCED <newest epoch>", "STALE <newest number>".
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if epoch ~= ARGV[1] then return redis.error_reply('FENCED ' .. (epoch or '0')) end
@@ -21,4 +22,4 @@ if newer and newer ~= ARGV[2] then
 end
 redis.call('HSET', KEYS[2], 'newer', ARGV[2], 'data:' .. ARGV[2], ARGV[3], 'bound:' .. ARGV[2], ARGV[4])
 redis.call('HSET', KEYS[3], ARGV[5], older and redis.call('HGET', KEYS[2], 'bound:' .. older) or ARGV[4])
-return 1
+return {1, log_mark}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,8 +14,8 @@ from libs.messagebus.redis.connection import CONNECT_TIMEOUT_S, Argument, Comman
 from libs.messagebus.redis.keys import Keys
 from libs.messagebus.redis.parse import byte_pairs, check_not_trimmed, read_entries, stream_entries, text_pairs
 from libs.messagebus.redis.pool import ConnectionPool
-from libs.messagebus.redis.replies import OWN_CODES, ReplyError, meaning_of, refusal_of
-from libs.messagebus.redis.scripts import load
+from libs.messagebus.redis.replies import OWN_CODES, ReplyError, log_lost, meaning_of, refusal_of
+from libs.messagebus.redis.scripts import GO_ON, load
 from libs.messagebus.transport import START, Commit, Entry, Output, Quiescence, StoredSnapshot, check_sizes
 
 PRODUCER_MEMORY_S = 7 * 24 * 3600
@@ -30,7 +31,8 @@ class RedisTransport:
     """A :class:`~libs.messagebus.transport.Transport` on a Redis server, 6.2 or newer.
 
     Nothing is retried here. A call that finds the connection lost raises ``TransportError``, and the next call
-    connects again, within ``connect_timeout_s``. Every write may be repeated: it lands once.
+    connects again, within ``connect_timeout_s``. Every write may be repeated: it lands once. A write by a process that
+    has seen more than the log still holds raises ``StateLostError`` (see ``log.lua``).
     """
 
     def __init__(self, url: str, prefix: str = "{nautilus}", connect_timeout_s: float = CONNECT_TIMEOUT_S) -> None:
@@ -48,6 +50,7 @@ class RedisTransport:
         self._pool = ConnectionPool(RedisAddress.parse(url), connect_timeout_s)
         self._keys = Keys(prefix)
         self._label = self._pool.address.label
+        self._mark = 0  # newest stamp any answer has shown
 
     def __repr__(self) -> str:
         """Name the server, without secrets."""
@@ -158,6 +161,7 @@ class RedisTransport:
             [
                 ("XREAD", "COUNT", count, *block, "STREAMS", *streams, *positions.values()),
                 ("HMGET", named.trimmed, *positions),
+                ("HGET", named.log, "stamp"),
             ],
             block_ms / 1000,
         )
@@ -165,6 +169,7 @@ class RedisTransport:
             if isinstance(reply, ReplyError):
                 raise meaning_of(reply, self._label)
         check_not_trimmed(positions, replies[1])
+        self._know(replies[2])
         return read_entries(replies[0], named.stream_prefix)
 
     async def read_range(self, stream: str, first: str, last: str, count: int) -> list[Entry]:
@@ -187,8 +192,9 @@ class RedisTransport:
     async def quiescence(self, readers: Sequence[str]) -> Quiescence:
         """See :meth:`Transport.quiescence`."""
         named = self._keys
-        keys = (named.readers, named.tails, *(named.positions(reader) for reader in readers))
-        waiting = await self._script("quiescence", keys, tuple(readers))
+        keys = (named.readers, named.tails, named.log, *(named.positions(reader) for reader in readers))
+        waiting, stamp = await self._script("quiescence", keys, tuple(readers))
+        self._know(stamp)
         return Quiescence(not waiting, sorted(name.decode() for name in waiting))
 
     async def journal(self, reader: str, after: int, count: int) -> list[tuple[int, bytes]]:
@@ -241,7 +247,12 @@ class RedisTransport:
             (reply,) = await self._pool.converse([command])
         else:
             (reply,) = await (await self._pool.writer()).send([command])
+        return self._checked(reply)
+
+    def _checked(self, reply: Any) -> Any:
         if isinstance(reply, ReplyError):
+            if reply.code == "LOST":
+                raise log_lost(reply)
             raise reply if reply.code in OWN_CODES else meaning_of(reply, self._label)
         return reply
 
@@ -249,12 +260,29 @@ class RedisTransport:
         self, name: str, keys: tuple[str, ...], arguments: tuple[Argument, ...], apart: bool = False
     ) -> Any:
         """Run a script, loading it first on a server that does not have it (restarted, failed over, flushed)."""
-        script = load(name)
-        command = ("EVALSHA", script.digest, len(keys), *keys, *arguments)
+        run = partial(self._go_on if name in GO_ON else self._run, load(name).digest, keys, arguments, apart)
         try:
-            return await self._send(command, apart)
+            return await run()
         except ReplyError as reply:
             if reply.code != "NOSCRIPT":
                 raise
-        await self._send(("SCRIPT", "LOAD", script.source))
-        return await self._send(command, apart)
+        await self._send(("SCRIPT", "LOAD", load(name).source))
+        return await run()
+
+    async def _run(self, digest: str, keys: tuple[str, ...], arguments: tuple[Argument, ...], apart: bool) -> Any:
+        return await self._send(("EVALSHA", digest, len(keys), *keys, *arguments), apart)
+
+    async def _go_on(self, digest: str, keys: tuple[str, ...], arguments: tuple[Argument, ...], apart: bool) -> Any:
+        """Run a script behind ``log.lua``, on a connection of which it is known to which server it leads."""
+        connection = None if apart else await self._pool.writer()
+        server = connection.server if connection else ""
+        command = ("EVALSHA", digest, len(keys) + 1, self._keys.log, *keys, server, self._mark, *arguments)
+        (reply,) = await (connection.send([command]) if connection else self._pool.converse([command]))
+        if connection and isinstance(reply, ReplyError) and reply.code == "READONLY":
+            connection.close()  # the next one asks anew who the server is
+        done, stamp = self._checked(reply)
+        self._know(stamp)
+        return done
+
+    def _know(self, stamp: bytes | int | None) -> None:
+        self._mark = max(self._mark, int(stamp or 0))
