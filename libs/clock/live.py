@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from threading import Lock
 from typing import Any, Protocol
@@ -28,9 +29,23 @@ ErrorHook = Callable[[Exception, TimeEvent], object]
 """Called with what a callback raised and the event it was called for."""
 
 
+_counter: Callable[[], int] = time.perf_counter_ns
+
+
 def monotonic_ns() -> int:
     """Return nanoseconds of a counter that only measures durations; its zero means nothing."""
-    return time.perf_counter_ns()
+    return _counter()
+
+
+@contextmanager
+def counting_with(counter: Callable[[], int]) -> Iterator[None]:
+    """Let `monotonic_ns` read another counter: that of a simulation, whose durations must not depend on the machine."""
+    global _counter
+    before, _counter = _counter, counter
+    try:
+        yield
+    finally:
+        _counter = before
 
 
 class Wakeup(Protocol):
