@@ -19,5 +19,4 @@ for i = 3, #KEYS do
 end
 for name, id in pairs(tails) do redis.call('HSET', KEYS[2], name, id) end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
-redis.call('HSET', log_key, unpack(log))
-return {1, log_stamp}
+return {1, log_go_on()}

@@ -28,5 +28,4 @@ end
 for name, id in pairs(tails) do redis.call('HSET', KEYS[4], name, id) end
 for a = 5, base - 1, 2 do redis.call('HSET', KEYS[2], ARGV[a], ARGV[a + 1]) end
 redis.call('HSET', KEYS[1], 'commits', ARGV[2])
-redis.call('HSET', log_key, unpack(log))
-return {1, log_stamp}
+return {1, log_go_on()}

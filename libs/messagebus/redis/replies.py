@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
 from libs.messagebus.errors import (
     FencedError,
@@ -104,10 +103,8 @@ def refusal_of(reply: ReplyError, reader: str, epoch: int, number: int) -> Messa
 
 def log_lost(reply: ReplyError) -> StateLostError:
     """The error to raise when the server refused a write because its writer knows of something the log has lost."""
-    stamp = int(reply.detail)
-    end = datetime.fromtimestamp(stamp / 1e6, UTC).isoformat(timespec="milliseconds") if stamp else "empty"
+    held = "empty" if reply.detail == "0" else "an older one"
     return StateLostError(
-        "the log of the server must hold everything this process has seen in it, was "
-        f"{'written last at ' if stamp else ''}{end} and went backward (power loss, failover, restored backup, "
-        f"FLUSHALL); nothing was written; {_AGAIN}"
+        f"the log of the server must hold everything this process has seen in it, was {held}: it went backward (power "
+        f"loss, failover, restored backup, FLUSHALL); nothing was written; {_AGAIN}"
     )
