@@ -159,6 +159,7 @@ class EngineCore:
         outbox = self._outbox
         clock_types = self._clock_types
         clock = self.clock
+        outbox.begin_entry(batch, base)
         for index, event in enumerate(batch.events, base):
             kind = type(event)
             if clock_types and kind in clock_types and event.ts_event > clock.timestamp_ns():
@@ -219,18 +220,19 @@ class EngineCore:
         self, entries: Sequence[Entry], batches: Sequence[RecordBatch], ts: int, refused: dict[int, CommandRefused]
     ) -> Batch:
         outbox, now = self._outbox, self.clock.timestamp_ns()
-        events, causes, replies = outbox.events, outbox.causes, outbox.replies
+        events, causes, replies, references = outbox.events, outbox.causes, outbox.replies, outbox.references
         outbox.clear()
         dead = append_letters(self._letters, events, causes)
         try:
-            outputs, counts = self._encoder.encode(events, causes, batches, self.sequence, now)
+            outputs, counts = self._encoder.encode(events, causes, batches, self.sequence, now, references)
         except Exception as error:  # a poisonous output would end the process at every start
             kept = without_unfit(events, causes, self._encoder.unfit, self._letters, now, entries, batches, refused)
             if len(kept) == len(events):
                 raise error
+            references.keep(events, [event for event, _ in kept])
             events, causes = [event for event, _ in kept], [cause for _, cause in kept]
             dead += append_letters(self._letters, events, causes)
-            outputs, counts = self._encoder.encode(events, causes, batches, self.sequence, now)
+            outputs, counts = self._encoder.encode(events, causes, batches, self.sequence, now, references)
         first_sequence = self.sequence
         self.sequence += len(events)
         digest = output_hash(outputs)

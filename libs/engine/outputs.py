@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from libs.engine.references import References
 from libs.messagebus.codec import MAX_ENTRY_BYTES, Codec
-from libs.messagebus.envelope import Input, RecordBatch
+from libs.messagebus.envelope import Input, RecordBatch, ReferringBatch
 from libs.messagebus.errors import EntryTooLargeError, TopicError
 from libs.messagebus.topic import Event, TopicRegistry
 from libs.messagebus.transport import Output
@@ -27,7 +28,13 @@ class OutputEncoder:
         self._registry = registry
 
     def encode(
-        self, events: list[Event], causes: list[int], inputs: Sequence[RecordBatch], sequence: int, ts_publish: int
+        self,
+        events: list[Event],
+        causes: list[int],
+        inputs: Sequence[RecordBatch],
+        sequence: int,
+        ts_publish: int,
+        references: References | None = None,
     ) -> tuple[list[Output], dict[str, int]]:
         """Encode ``events``, grouped by stream in order of first use.
 
@@ -37,6 +44,7 @@ class OutputEncoder:
             inputs: The batches that were handled.
             sequence: Sequence number of the first event; within a stream numbers follow publication order.
             ts_publish: Clock of the batch.
+            references: What events name besides their causes; what it promised ids to gets them here.
 
         Returns:
             The entries to append, and the count of events by topic name.
@@ -56,6 +64,7 @@ class OutputEncoder:
             grouped.setdefault(topic.stream, []).append(index)
         runs = [Input(batch.producer, batch.sequence, len(batch.events)) for batch in inputs]
         roots = roots_of(causes, inputs)
+        named = references.resolve(self._ids(grouped, sequence)) if references else {}
         outputs: list[Output] = []
         for stream, indices in grouped.items():
             parts = [indices[start : start + MAX_BATCH_EVENTS] for start in range(0, len(indices), MAX_BATCH_EVENTS)]
@@ -74,13 +83,21 @@ class OutputEncoder:
                     caused if linked else [],
                     [roots[index] for index in part] if roots and linked else [],
                 )
-                data = self._codec.encode(batch)
+                data = self._codec.encode(_referring(batch, part, named) if named else batch)
                 if len(data) > MAX_ENTRY_BYTES:
                     parts.extend(_halves(part, len(data)))
                     continue
                 outputs.append(Output(stream, data))
                 sequence += len(part)
         return outputs, counts
+
+    def _ids(self, grouped: Mapping[str, Sequence[int]], sequence: int) -> list[str]:
+        """Ids by index: sequence numbers go on from stream to stream, in the order in which they are encoded."""
+        order = [index for indices in grouped.values() for index in indices]
+        ids = [""] * len(order)
+        for place, index in enumerate(order):
+            ids[index] = f"{self._producer}:{sequence + place}"
+        return ids
 
     def unfit(self, event: Event) -> str:
         """Why ``event`` cannot be published, ``""`` if it can."""
@@ -95,6 +112,16 @@ class OutputEncoder:
         if size > MAX_EVENT_BYTES:
             return f"{name} must fit into {MAX_EVENT_BYTES} bytes, was {size}; publish a reference to its data"
         return ""
+
+
+def _referring(batch: RecordBatch, part: Sequence[int], named: Mapping[int, list[str]]) -> RecordBatch:
+    """``batch`` with its references, or as it is when none of its events has any."""
+    if not any(index in named for index in part):
+        return batch
+    return ReferringBatch(
+        batch.producer, batch.sequence, batch.ts_publish, batch.events, batch.inputs, batch.causes, batch.roots,
+        [named.get(index, []) for index in part],
+    )  # fmt: skip
 
 
 def _halves(part: list[int], size: int) -> list[list[int]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from libs.messagebus.envelope import Input, RecordBatch
+from libs.messagebus.envelope import Input, RecordBatch, ReferringBatch
 from libs.messagebus.errors import DecodeError
 from libs.messagebus.topic import Event, Topic
 
@@ -42,6 +42,7 @@ class _RawBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     inputs: list[Input] = []
     causes: list[int] = []
     roots: list[str] = []
+    references: list[list[str]] = []
 
 
 class Codec:
@@ -62,6 +63,7 @@ class Codec:
                     ("inputs", list[Input], []),
                     ("causes", list[int], []),
                     ("roots", list[str], []),
+                    ("references", list[list[str]], []),
                 ],
                 bases=(RecordBatch,),
                 frozen=True,
@@ -91,9 +93,7 @@ class Codec:
         except UNREADABLE as error:
             raise DecodeError(f"entry is no record batch of this registry: {error}") from error
         _check_lengths(typed)
-        return RecordBatch(
-            typed.producer, typed.sequence, typed.ts_publish, typed.events, typed.inputs, typed.causes, typed.roots
-        )
+        return _batch_of(typed, typed.events)
 
     def salvage(self, data: bytes) -> tuple[RecordBatch, list[BadEvent]]:
         """Decode event by event; undecodable ones become ``None`` in ``events`` and a :class:`BadEvent`.
@@ -114,8 +114,7 @@ class Codec:
             except UNREADABLE as error:
                 events.append(None)
                 bad.append(BadEvent(index, bytes(payload), str(error)))
-        batch = RecordBatch(raw.producer, raw.sequence, raw.ts_publish, events, raw.inputs, raw.causes, raw.roots)
-        return batch, bad
+        return _batch_of(raw, events), bad
 
     def encode_event(self, event: Event) -> bytes:
         """Encode one event alone (hashes, dead letters)."""
@@ -134,8 +133,19 @@ class Codec:
             raise DecodeError(f"bytes are no event of this registry: {error}") from error
 
 
+def _batch_of(found: Any, events: list[Any]) -> RecordBatch:
+    if found.references:
+        return ReferringBatch(
+            found.producer, found.sequence, found.ts_publish, events, found.inputs, found.causes, found.roots,
+            found.references,
+        )  # fmt: skip
+    return RecordBatch(
+        found.producer, found.sequence, found.ts_publish, events, found.inputs, found.causes, found.roots
+    )
+
+
 def _check_lengths(batch: Any) -> None:
-    """Refuse causes and roots that do not match the events; looking one up would fail later, inside a host."""
-    for name, values in (("causes", batch.causes), ("roots", batch.roots)):
+    """Refuse causes and the like that do not match the events; looking one up would fail later, inside a host."""
+    for name, values in (("causes", batch.causes), ("roots", batch.roots), ("references", batch.references)):
         if values and len(values) != len(batch.events):
             raise DecodeError(f"entry must carry {len(batch.events)} {name} or none, was {len(values)}")

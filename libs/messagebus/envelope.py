@@ -10,6 +10,9 @@ sequence of its first event. Causation is stored by reference to the batches tha
 
 The correlation id (root cause) of an event is its cause's correlation id; ``roots`` holds it
 where the cause is not itself a root.
+
+What an event was computed from besides its cause (the price and the signal behind an order) is in ``references``, one
+list of event ids an event. Few batches have any; those that have none are written without the field.
 """
 
 from __future__ import annotations
@@ -70,6 +73,24 @@ class RecordBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):
         if self.roots and self.roots[index]:
             return self.roots[index]
         return self.causation_id(index) or self.event_id(index)
+
+    def references_of(self, index: int) -> list[str]:
+        """Ids of the events that event ``index`` names as what it was computed from, besides its cause."""
+        return []
+
+
+class ReferringBatch(RecordBatch, frozen=True, array_like=True, gc=False):
+    """A record batch whose events name what they were computed from.
+
+    Attributes:
+        references: Per event the ids it names; as long as ``events``.
+    """
+
+    references: list[list[str]] = []
+
+    def references_of(self, index: int) -> list[str]:
+        """See :meth:`RecordBatch.references_of`."""
+        return self.references[index]
 
 
 class EventEnvelope(msgspec.Struct, frozen=True, gc=False):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from libs.messagebus import DecodeError, RecordBatch
 from libs.messagebus.codec import MAX_ENTRY_BYTES
-from libs.messagebus.envelope import Input
+from libs.messagebus.envelope import Input, ReferringBatch
 from libs.testing.bus_topics import CODEC, Halted, Noted, Ticked
 
 sequences = st.integers(0, 2**62)
@@ -151,5 +151,20 @@ def test_batches_of_older_writers_decode() -> None:
 
 def test_batches_of_newer_writers_decode() -> None:
     # A later version appends fields, to the envelope and to an event; this one ignores them.
-    data = msgspec.msgpack.encode(["p", 3, 5, [["test.ticked.v1", 1, "X", 2.0, "new"]], [], [], [], "new"])
+    data = msgspec.msgpack.encode(["p", 3, 5, [["test.ticked.v1", 1, "X", 2.0, "new"]], [], [], [], [], "new"])
     assert CODEC.decode(data) == RecordBatch("p", 3, 5, [Ticked(1, "X", 2.0)])
+
+
+def test_references_cost_nothing_where_there_are_none_and_come_back_where_there_are() -> None:
+    plain = RecordBatch("p", 3, 5, [Ticked(1, "X", 2.0), Ticked(2, "X", 3.0)])
+    assert len(msgspec.msgpack.decode(CODEC.encode(plain))) == 7
+    referring = ReferringBatch("p", 3, 5, plain.events, references=[["q:1", "r:2"], []])
+    decoded = CODEC.decode(CODEC.encode(referring))
+    assert decoded == referring
+    assert [decoded.references_of(index) for index in (0, 1)] == [["q:1", "r:2"], []]
+    assert CODEC.decode(CODEC.encode(plain)).references_of(0) == []
+
+
+def test_references_that_do_not_match_the_events_are_refused() -> None:
+    with pytest.raises(DecodeError, match="must carry 1 references or none, was 2"):
+        CODEC.decode(CODEC.encode(ReferringBatch("p", 3, 5, [Ticked(1, "X", 2.0)], references=[[], []])))
