@@ -168,7 +168,10 @@ def host_settings(name: str, parts: ProcessParts) -> HostSettings:
     settings = parts.settings
     follows = settings.clock_type == "test"
     start = settings.clock_start_time if follows and settings.clock_start_time is not None else 0
-    return HostSettings(follows, start, settings.snapshot_seconds, trims_of(name, parts.registry))
+    return HostSettings(
+        follows, start, settings.snapshot_seconds, trims_of(name, parts.registry), settings.snapshot_events,
+        settings.replay_other_code,
+    )  # fmt: skip
 
 
 def trims_of(name: str, registry: TopicRegistry) -> dict[str, int]:

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from libs.clock import EndlessTimerError, TestClock, TimeEvent
 from libs.contracts.system import EventDeadLettered
 from libs.engine.answers import answers_of, failed
@@ -22,12 +20,14 @@ from libs.engine.errors import CommandRefused, RoutingError
 from libs.engine.journal import JournalEntry, encode_journal, output_hash, ranges_of
 from libs.engine.outputs import OutputEncoder
 from libs.engine.sieve import append_letters, without_unfit
+from libs.engine.state_codec import encode_state
+from libs.engine.writer import Writer, strategies_of
 from libs.messagebus.codec import Codec
 from libs.messagebus.envelope import RecordBatch
 from libs.messagebus.errors import DecodeError
 from libs.messagebus.topic import Event, TopicRegistry
 from libs.messagebus.transport import Entry, Output
-from libs.version import CODE_VERSION
+from libs.version import version_of
 
 
 @dataclass(slots=True)
@@ -69,6 +69,10 @@ class EngineCore:
         engine: The state machine; ``clock`` and ``outbox`` must be the ones it was built with.
         follow_events: Replay mode. The clock follows the market's timestamps instead of being set by the host,
             so that a replay of 1990 believes it is 1990.
+
+    Attributes:
+        code: Version of the code that defines the engine; it goes into the journal, with the epoch.
+        epoch: Of the lease under which batches are committed; whoever takes one sets it.
     """
 
     def __init__(
@@ -84,10 +88,12 @@ class EngineCore:
         self.engine = engine
         self.clock = clock
         self.sequence = 0
+        self.epoch = 0
+        self.code = version_of(type(engine).__module__)
         self.handled: dict[str, int] = {}
         self._outbox = outbox
-        self._codec = codec
-        self._registry = registry
+        self.codec = codec
+        self.registry = registry
         self._encoder = OutputEncoder(engine.name, codec, registry)
         self._letters = DeadLetters(engine.name, codec, registry)
         self._handlers: dict[type[Event], Any] = {}
@@ -202,11 +208,11 @@ class EngineCore:
 
     def _decode(self, entry: Entry) -> RecordBatch:
         try:
-            return self._codec.decode(entry.data)
+            return self.codec.decode(entry.data)
         except DecodeError as error:
             now = self.clock.timestamp_ns()
             try:
-                batch, bad = self._codec.salvage(entry.data)
+                batch, bad = self.codec.salvage(entry.data)
             except DecodeError:
                 self._letters.undecodable(now, entry, str(error))
                 return RecordBatch("", 0, 0, [])
@@ -236,7 +242,10 @@ class EngineCore:
         first_sequence = self.sequence
         self.sequence += len(events)
         digest = output_hash(outputs)
-        journal = JournalEntry(ts, ranges_of(entries), len(events), digest, first_sequence, CODE_VERSION)
+        journal = JournalEntry(
+            ts, ranges_of(entries), len(events), digest, first_sequence, self.code, self.epoch,
+            strategies_of(self.engine),
+        )  # fmt: skip
         result = Batch(
             positions={entry.stream: entry.entry_id for entry in entries},
             outputs=outputs,
@@ -255,11 +264,16 @@ class EngineCore:
         kinds: Counter[type[Any]] = Counter()
         for batch in batches:
             kinds.update(map(type, batch.events))  # counted in C: 0.04 us an event
-        by_event = self._registry.by_event
+        by_event = self.registry.by_event
         return {by_event[kind].name: count for kind, count in kinds.items() if kind in by_event}
 
     # -- snapshots --------------------------------------------------------------------------------
 
     def encode_state(self) -> bytes:
         """The engine's state, encoded; see :mod:`libs.engine.snapshot` for what is stored around it."""
-        return msgspec.msgpack.encode(self.engine.snapshot())
+        return encode_state(self.engine.snapshot())
+
+    @property
+    def writer(self) -> Writer:
+        """The versions behind what this core writes now."""
+        return Writer(self.code, strategies_of(self.engine))

@@ -56,7 +56,7 @@ class LayoutError(SnapshotError):
 
 
 class OtherCodeError(EngineError):
-    """What is to be replayed was written by other code: a difference could be an upgrade or a bug, nobody could tell."""
+    """What is to be replayed was written by other code: nobody could tell an upgrade from a bug."""
 
 
 class DeterminismError(EngineError):

@@ -40,12 +40,16 @@ class HostSettings:
         start_ns: Where it begins in the first batch of the engine's life; later it is what the journal says.
         snapshot_seconds: Time between snapshots while anything changes.
         trims: Streams this host trims after its snapshots, with the entries to keep.
+        snapshot_events: Events between snapshots at most, 0 = any number.
+        accept_other_code: Replay a journal that other code wrote.
     """
 
     follow_events: bool = False
     start_ns: int = 0
     snapshot_seconds: float = 10.0
     trims: Mapping[str, int] = field(default_factory=dict)
+    snapshot_events: int = 0
+    accept_other_code: bool = False
 
 
 class Host:
@@ -81,7 +85,7 @@ class Host:
         self.inputs = InputBook(self.name, clock, metrics)
         self.replayed = 0
         self._snapshots = SnapshotKeeper(
-            self.core, self.committer, transport, settings.snapshot_seconds, settings.trims
+            self.core, self.committer, transport, settings.snapshot_seconds, settings.trims, settings.snapshot_events
         )
         self._reader: PriorityReader | None = None
         self._committing: asyncio.Task[None] | None = None
@@ -97,7 +101,7 @@ class Host:
 
         Raises:
             FencedError: If another host of this engine took over.
-            TrimmedError, SnapshotError, DeterminismError: If the state cannot be recovered.
+            TrimmedError, SnapshotError, OtherCodeError, DeterminismError: If the state cannot be recovered.
         """
         try:
             await self._open()
@@ -118,7 +122,7 @@ class Host:
             for task in (reading, probing, working):
                 task.cancel()
             await asyncio.gather(reading, probing, working, return_exceptions=True)
-        await self._snapshots.take()
+        await self._snapshots.take(is_clean=True)
         self.state = "stopped"
 
     def stop(self) -> None:
@@ -162,17 +166,25 @@ class Host:
         committer = self.committer
         await committer.acquire(list(self.core.streams))
         if committer.commits == 0:
+            self.core.epoch = committer.lease.epoch
             await self._commit(self.core.start(max(self._settings.start_ns, self._batch_time())))
         else:
-            done = await recover(self.core, self._transport, committer.commits, committer.retrying)
-            committer.last_hash, self.replayed = done.last_hash, done.replayed
-            self._log.info(
-                "recovered", snapshot=done.snapshot_number, replayed=done.replayed, commits=committer.commits
-            )
+            await self._recover()
         priorities = {name: Priority(priority) for name, priority in self.core.streams.items()}
         self._reader = PriorityReader(self._transport, priorities, committer.positions, committer.on_transport_error)
         self._snapshots.taken_ns = monotonic_ns()
         self.state = "running" if self._running.is_set() else "paused"
+
+    async def _recover(self) -> None:
+        committer, accepts = self.committer, self._settings.accept_other_code
+        done = await recover(
+            self.core, self._transport, committer.commits, committer.retrying, accept_other_code=accepts
+        )
+        self.core.epoch = committer.lease.epoch
+        committer.last_hash, self.replayed = done.last_hash, done.replayed
+        self._log.info("recovered", snapshot=done.snapshot_number, replayed=done.replayed, commits=committer.commits)
+        if done.from_other_code:
+            await self._snapshots.take()  # what comes now is the work of this version alone
 
     # -- the loop ---------------------------------------------------------------------------------
 
@@ -195,6 +207,7 @@ class Host:
                     continue
                 batch, spent_ns = await handle_batch(self.core, reader, entries, self._batch_time())
                 self.inputs.note(batch, spent_ns / _SECOND)
+                snapshots.note(batch.events)
                 await self._settle()  # one commit in flight: the next batch was handled meanwhile
                 self._committing = asyncio.create_task(self._commit(batch), name=f"{self.name}.commit")
                 if snapshots.is_due:

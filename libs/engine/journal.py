@@ -1,4 +1,13 @@
-"""One journal entry per commit: what was read, in which order, at what time, and what came of it."""
+"""One journal entry per commit: what was read, in which order, at what time, and what came of it.
+
+The timers fired are not written down, because they follow from what is: a snapshot holds the armed timers, the engine
+arms others in handlers that are done again, and its clock moves nowhere but to ``ts_batch`` (or to the times of the
+events read, in a replay). An entry that listed them would hold a second truth that could disagree with the first; a
+timer that fired at another moment shows in the outputs, whose hash is compared.
+
+The input is not copied either: entries lie on their streams and are kept there until a later snapshot makes them
+needless, so an entry of the journal is about 150 bytes however many events its batch had.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +37,9 @@ class JournalEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         outputs: Events published.
         output_hash: BLAKE2b (8 bytes) over the encoded outputs in order.
         first_sequence: Sequence number of the first published event.
-        code: Version of the code that wrote it.
+        code: Version of the code that wrote it, see :func:`libs.version.version_of`.
+        epoch: Under which lease it was written, 0 = by a program without one (a test, an old version).
+        strategies: Versions of the strategies loaded after the batch, "" for an engine without strategies.
     """
 
     ts_batch: int
@@ -37,6 +48,8 @@ class JournalEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     output_hash: bytes
     first_sequence: int
     code: str
+    epoch: int = 0
+    strategies: str = ""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -160,6 +160,8 @@ class ProcessSettings(Settings):
         seed: Of everything drawn at random.
         stream_prefix: Of all keys of this fleet; the braces keep them on one node of a Redis cluster.
         snapshot_seconds: Time between the snapshots of a host while anything changes.
+        snapshot_events: Events a host reads between two snapshots at most, 0 = any number.
+        replay_other_code: Replay a journal that other code wrote, every output compared; see ``docs/operations.md``.
         auth: ``on`` = writes need a token, ``strict`` = reads too, ``off`` = nothing does (loopback only).
         jwt_secret: What tokens are signed with, equal in all processes of a fleet; unset = a file under ``data_dir``.
     """
@@ -174,6 +176,8 @@ class ProcessSettings(Settings):
     seed: int = Field(default=42, ge=0, lt=2**63)
     stream_prefix: str = Field(default="{nautilus}", min_length=1)
     snapshot_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    snapshot_events: int = Field(default=250_000, ge=0)
+    replay_other_code: bool = False
     auth: Literal["on", "strict", "off"] = "on"
     jwt_secret: SecretStr | None = Field(default=None, min_length=32)
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-import msgspec
-
 from libs.clock import Clock, TestClock
 from libs.contracts.market import STEP_STAGES, StepClosed, StepStage
 from libs.contracts.topics import CODEC, REGISTRY
 from libs.engine.core import Batch, EngineCore
 from libs.engine.engine import Engine, Outbox
 from libs.engine.errors import CommandRefused
+from libs.engine.state_codec import decode_state
 from libs.engine.guards import guarded
 from libs.messagebus.envelope import RecordBatch
 from libs.messagebus.topic import Event

@@ -129,7 +129,7 @@ def test_a_replay_that_differs_stops_the_engine() -> None:
         await until_quiet(transport)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        with pytest.raises(DeterminismError, match=r"commit 2 of 'echo' must publish 1 events"):
+        with pytest.raises(DeterminismError, match=r"commit 2 of 'echo' must publish again"):
             await make_host(transport, Changed).run()
 
     run(scenario)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from libs.contracts.market import StepClosed
-from libs.engine.errors import SnapshotError
+from libs.engine.errors import SnapshotDamagedError, SnapshotError
 from libs.engine.host import Host
+from libs.engine.snapshot import restore_image
 from libs.messagebus.errors import TrimmedError
 from libs.messagebus.memory import MemoryTransport
 from libs.messagebus.transport import StoredSnapshot
@@ -85,12 +86,40 @@ def test_the_older_snapshot_is_used_when_the_newest_is_damaged_and_replaced_late
     after_a_kill(scenario)
 
 
-def test_two_damaged_snapshots_are_refused() -> None:
+@pytest.mark.parametrize("kept", [1, 2], ids=["the only one", "both"])
+def test_without_a_sound_snapshot_the_whole_journal_is_replayed(kept: int) -> None:
     async def scenario(transport: MemoryTransport, state: bytes) -> None:
+        del snapshots_of(transport)[kept:]
+        for which in range(kept):
+            damage(transport, which)
+        host = await recovered(transport)
+        assert (host.replayed, host.core.encode_state()) == (6, state)
+        assert await strengths(transport) == STRENGTHS[:3]
+
+    after_a_kill(scenario)
+
+
+def test_damaged_snapshots_are_refused_when_the_journal_was_trimmed() -> None:
+    async def scenario(transport: MemoryTransport, state: bytes) -> None:
+        await transport.trim({})
         damage(transport, 0)
         damage(transport, 1)
-        with pytest.raises(SnapshotError, match=r"snapshot 4 of 'echo' is damaged.*; snapshot 2 of 'echo' is damaged"):
+        expected = r"snapshot 4 of 'echo' is damaged.*; snapshot 2 .* is damaged.*begin at commit 1, was 3; restore"
+        with pytest.raises(SnapshotError, match=expected):
             await recovered(transport)
+
+    after_a_kill(scenario)
+
+
+def test_a_snapshot_torn_anywhere_is_damaged() -> None:
+    async def scenario(transport: MemoryTransport, state: bytes) -> None:
+        whole, bound = snapshots_of(transport)[0]
+        for length in range(len(whole.data)):
+            snapshots_of(transport)[0] = (StoredSnapshot(whole.number, whole.data[:length]), bound)
+            host = make_host(transport)
+            with pytest.raises(SnapshotDamagedError):
+                restore_image(host.core, snapshots_of(transport)[0][0])
+        assert (await recovered(transport)).replayed == 4
 
     after_a_kill(scenario)
 
@@ -101,7 +130,7 @@ def test_a_snapshot_of_another_layout_is_told_apart() -> None:
             state_type = StepClosed
 
         host = make_host(transport, Other)
-        with pytest.raises(SnapshotError, match="has another layout"):
+        with pytest.raises(SnapshotError, match="cannot be read by this code: its state has layout"):
             await host.run()
 
     after_a_kill(scenario)
