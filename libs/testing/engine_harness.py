@@ -14,8 +14,8 @@ from libs.contracts.topics import CODEC, REGISTRY
 from libs.engine.core import Batch, EngineCore
 from libs.engine.engine import Engine, Outbox
 from libs.engine.errors import CommandRefused
-from libs.engine.state_codec import decode_state
 from libs.engine.guards import guarded
+from libs.engine.state_codec import decode_state
 from libs.messagebus.envelope import RecordBatch
 from libs.messagebus.topic import Event
 from libs.messagebus.transport import Entry
@@ -92,7 +92,7 @@ class EngineHarness:
         """Replace the engine by a fresh one restored from its encoded snapshot."""
         with guarded(self.engine.name):
             encoded = self._core.encode_state()
-        state = msgspec.msgpack.decode(encoded, type=self.engine.state_type)
+        state = decode_state(encoded, self.engine.state_type)
         clock_ns, timers, sequence = (
             self._core.clock.timestamp_ns(),
             self._core.clock.timer_states(),
