@@ -42,6 +42,7 @@ class FactorState(msgspec.Struct):
         calculated: Factor vectors published.
         ignored: Prices not newer than the newest of their instrument.
         other_intervals: Prices of intervals other than a day.
+        price_ids: By symbol, id of the event its newest price came by; its factors name it.
     """
 
     histories: dict[str, History] = {}
@@ -51,6 +52,7 @@ class FactorState(msgspec.Struct):
     calculated: int = 0
     ignored: int = 0
     other_intervals: int = 0
+    price_ids: dict[str, str] = {}
 
 
 class FactorEngine:
@@ -102,6 +104,7 @@ class FactorEngine:
         track.update(event.ts_event, event.close, event.is_synthetic, event.source)
         self._tracks[event.symbol] = track
         state.histories[event.symbol] = track.history
+        state.price_ids[event.symbol] = self._outbox.event_id
 
     # -- the cross-section ------------------------------------------------------------------------
 
@@ -137,7 +140,7 @@ class FactorEngine:
                     zscores[factor_id] = standardised[factor_id].zscores[symbol]
             vector = FactorsCalculated(ts_event, symbol, values, zscores, missing, is_synthetic)
             self.state.results[symbol] = Result(vector, len(self._tracks[symbol].history.closes))
-            self._outbox.publish(vector)
+            self._outbox.publish_because(vector, (self.state.price_ids.get(symbol, ""),))
         counts = {factor_id: sum(factor_id in raw[symbol] for symbol in members) for factor_id in FACTOR_IDS}
         self.state.panel = FactorPanelCalculated(ts_event, len(members), counts)
         self.state.calculated += len(members)

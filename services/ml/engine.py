@@ -94,6 +94,7 @@ class MlEngine:
             self.state.ignored += 1
             return
         instrument.close_ts, instrument.close, instrument.source = event.ts_event, close, event.source
+        instrument.close_id = self._outbox.event_id
         instrument.is_synthetic = instrument.is_synthetic or event.is_synthetic
 
     def on_features(self, event: FeaturesCalculated) -> None:
@@ -102,6 +103,7 @@ class MlEngine:
             return
         instrument = self._instrument(event.symbol)
         instrument.features_ts, instrument.features = event.ts_event, event.values
+        instrument.features_id = self._outbox.event_id
         instrument.is_synthetic = instrument.is_synthetic or event.is_synthetic
 
     def _instrument(self, symbol: str) -> Instrument:
@@ -172,11 +174,12 @@ class MlEngine:
         metrics.update(
             (f"out_of_sample_{name}", value) for name, value in state.record.figures().items() if value is not None
         )
-        self._outbox.publish(
+        self._outbox.publish_because(
             ModelTrained(
                 ts_event, MODEL_ID, version, ALGORITHM, state.moments.count, ts_event, state.model.data_hash,
                 self.settings.seed, metrics,
-            )
+            ),
+            (), state.model,
         )  # fmt: skip
 
     def _predict(self, ts_event: int, symbol: str, instrument: Instrument) -> None:
@@ -191,11 +194,12 @@ class MlEngine:
         pending.is_synthetic = pending.is_synthetic or model.is_synthetic
         state.predictions += 1
         record = state.record
-        self._outbox.publish(
+        self._outbox.publish_because(
             PredictionMade(
                 ts_event, symbol, MODEL_ID, model.version, DAILY, value, record.hit_rate,
                 record.information_coefficient, record.observations, self.settings.seed, pending.is_synthetic,
-            )
+            ),
+            (instrument.features_id, instrument.close_id, model.event_id),
         )  # fmt: skip
 
     # -- reading ----------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class Instrument(msgspec.Struct):
     Attributes:
         features_ts: Timestamp of ``features``.
         features: Feature values, emptied once marked.
+        close_id, features_id: Ids of the events they came by; a prediction names them.
         errors: Out-of-sample errors of this instrument.
     """
 
@@ -50,6 +51,8 @@ class Instrument(msgspec.Struct):
     source: str = ""
     pending: Pending | None = None
     errors: ErrorWindow = msgspec.field(default_factory=ErrorWindow)
+    close_id: str = ""
+    features_id: str = ""
 
     def outcome(self) -> float | None:
         """Simple return from the pending close to the newest one; None when there is none or no positive base."""

@@ -17,6 +17,7 @@ class TrainedModel(msgspec.Struct):
         trained_until: Timestamp of the newest outcome in the training rows.
         days: Days with training rows behind it.
         is_synthetic: Whether any of those rows was.
+        event_id: Of the ``ModelTrained`` that announced it.
     """
 
     version: int
@@ -26,6 +27,7 @@ class TrainedModel(msgspec.Struct):
     data_hash: str
     fit: RidgeFit
     is_synthetic: bool
+    event_id: str = ""
 
 
 class MlState(msgspec.Struct):

@@ -13,6 +13,7 @@ from services.strategy.gate import OrderRequest
 from services.strategy.instruments import TradingRules
 from services.strategy.order_entry import OrderEntry
 from services.strategy.order_manager import OrderManager
+from services.strategy.origins import SignalNote
 from services.strategy.positions import PositionBook
 from services.strategy.state import Mark, OrderRecord, StrategyEngineState, StrategySlot
 from services.strategy.strategy import LogLevel
@@ -148,8 +149,11 @@ class TradingDesk:
         self._outbox.publish(StrategyLogged(self.now, self._slot.strategy_id, level, message[:MAX_LOG_CHARACTERS]))
 
     def signal(self, symbol: str, side: Literal["buy", "sell", "flat"], strength: float, reason: str) -> None:
-        """Publish what the strategy wants."""
-        self._outbox.publish(SignalGenerated(self.now, self._slot.strategy_id, symbol, side, strength, reason))
+        """Publish what the strategy wants, and what of its symbol it was given."""
+        slot, origins = self._slot, self._state.origins
+        note = origins.signals[slot.strategy_id, symbol] = SignalNote(self.now)
+        signal = SignalGenerated(self.now, slot.strategy_id, symbol, side, strength, reason)
+        self._outbox.publish_because(signal, origins.of_signal(symbol, slot.portfolio_id), note)
 
     def set_timer(self, name: str, interval_ns: int) -> None:
         """Arm a repeating timer; it comes back through the engine's ``on_time_event``."""

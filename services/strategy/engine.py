@@ -101,6 +101,11 @@ class StrategyEngine:
         self._bind(state)
 
     @property
+    def strategy_versions(self) -> str:
+        """Name and version of every strategy that is loaded; it goes into journals and snapshots."""
+        return self.runner.versions
+
+    @property
     def now_ns(self) -> int:
         """The fleet's time."""
         return self._clock.timestamp_ns()
@@ -130,9 +135,11 @@ class StrategyEngine:
         if not 0.0 < bar.close <= _LARGEST_FLOAT:  # false for NaN too
             state.prices_refused += 1
             return
+        event_id = self._outbox.event_id
         state.prices += 1
         state.buffer.bars[bar.symbol, bar.interval] = bar
-        state.marks[bar.symbol] = Mark(bar.close, bar.ts_event, bar.source, bar.is_synthetic)
+        state.marks[bar.symbol] = Mark(bar.close, bar.ts_event, bar.source, bar.is_synthetic, event_id)
+        state.origins.note(bar.symbol, f"price:{bar.interval}", bar.ts_event, event_id)
 
     def on_quote_received(self, event: QuoteReceived) -> None:
         """Keep a quote for the step, its middle as the reference price."""
@@ -143,19 +150,27 @@ class StrategyEngine:
         state.prices += 1
         state.buffer.quotes[event.symbol] = event
         middle = event.bid + (event.ask - event.bid) / 2
-        state.marks[event.symbol] = Mark(middle, event.ts_event, event.source, event.is_synthetic)
+        event_id = self._outbox.event_id
+        state.marks[event.symbol] = Mark(middle, event.ts_event, event.source, event.is_synthetic, event_id)
+        state.origins.note(event.symbol, "quote", event.ts_event, event_id)
 
     def on_features_calculated(self, event: FeaturesCalculated) -> None:
         """Keep features for the step."""
         self.state.buffer.features[event.symbol, event.interval] = event
+        self._note(event, f"features:{event.interval}")
 
     def on_factors_calculated(self, event: FactorsCalculated) -> None:
         """Keep factors for the step."""
         self.state.buffer.factors[event.symbol] = event
+        self._note(event, "factors")
 
     def on_prediction_made(self, event: PredictionMade) -> None:
         """Keep a forecast for the step."""
         self.state.buffer.predictions[event.symbol, event.model_id, event.horizon] = event
+        self._note(event, f"prediction:{event.model_id}:{event.horizon}")
+
+    def _note(self, event: FeaturesCalculated | FactorsCalculated | PredictionMade, role: str) -> None:
+        self.state.origins.note(event.symbol, role, event.ts_event, self._outbox.event_id)
 
     def on_portfolio_snapshot_taken(self, event: PortfolioSnapshotTaken) -> None:
         """Keep the valuation: it contains every fill up to its time that was booked here before it arrived.
@@ -164,6 +179,7 @@ class StrategyEngine:
         """
         state = self.state
         state.snapshots[event.portfolio_id] = event
+        state.origins.valuations[event.portfolio_id] = self._outbox.event_id
         effects = state.cash_effects.get(event.portfolio_id)
         if effects:
             state.cash_effects[event.portfolio_id] = [effect for effect in effects if effect[0] > event.ts_event]
@@ -200,6 +216,7 @@ class StrategyEngine:
             return
         self.state.step = event.step
         self.state.steps += 1
+        self.state.origins.deliver(event.ts_event)
         self.orders.lose_unanswered(self._clock.timestamp_ns(), int(self.settings.unknown_seconds * 1e9))
         self.runner.decide(event)
 

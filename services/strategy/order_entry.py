@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -68,8 +69,11 @@ class OrderEntry:
         inputs = self._inputs(request, now)
         client_order_id = self._orders.next_id()
         denial = first_denial(CHECKS, request, inputs, self._limits)
+        because = self._state.origins.of_order(
+            request.strategy_id, request.symbol, request.portfolio_id, inputs.mark.event_id if inputs.mark else ""
+        )
         if denial is not None:
-            self._deny(client_order_id, request, denial, now)
+            self._deny(client_order_id, request, denial, now, because)
             return Placed(client_order_id, denial)
         rules = rules_of(inputs)
         self._remember(request, now)
@@ -80,6 +84,7 @@ class OrderEntry:
             multiplier=rules.multiplier,
             reference_price=reference_of(inputs),
             ts=now,
+            because=because,
         )
         return Placed(client_order_id, None)
 
@@ -156,7 +161,9 @@ class OrderEntry:
             del recent[fingerprint]
         recent[request.fingerprint] = now
 
-    def _deny(self, client_order_id: str, request: OrderRequest, denial: Denial, now: int) -> None:
+    def _deny(
+        self, client_order_id: str, request: OrderRequest, denial: Denial, now: int, because: Sequence[str]
+    ) -> None:
         state = self._state
         state.denials[denial.check] = state.denials.get(denial.check, 0) + 1
         event = OrderDenied(
@@ -176,4 +183,4 @@ class OrderEntry:
         state.denied[client_order_id] = event
         if len(state.denied) > KEPT_DENIED:
             del state.denied[next(iter(state.denied))]
-        self._orders.publish(event)
+        self._orders.publish(event, because)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from libs.contracts.fleet import PAPER_VENUE
@@ -71,8 +71,12 @@ class OrderManager:
         multiplier: Decimal,
         reference_price: Decimal,
         ts: int,
+        because: Iterable[str] = (),
     ) -> OrderRecord:
-        """Record an order that passed the gate and publish it; the commit that records it is what sends it."""
+        """Record an order that passed the gate and publish it; the commit that records it is what sends it.
+
+        ``because``: ids of the events it came from and was checked against.
+        """
         order = OrderRecord(
             client_order_id=client_order_id,
             portfolio_id=request.portfolio_id,
@@ -95,7 +99,7 @@ class OrderManager:
         )
         self._book.orders[client_order_id] = self._working[client_order_id] = order
         self._book.submitted += 1
-        self.publish(submitted_event(order))
+        self.publish(submitted_event(order), because, order)
         return order
 
     def request_cancel(self, order: OrderRecord, reason: str, ts: int) -> bool:
@@ -104,9 +108,8 @@ class OrderManager:
             return False
         order.state = "pending_cancel"
         order.ts_updated = ts
-        self.publish(
-            OrderCancelRequested(ts, order.client_order_id, order.strategy_id, order.symbol, order.venue, reason)
-        )
+        request = OrderCancelRequested(ts, order.client_order_id, order.strategy_id, order.symbol, order.venue, reason)
+        self.publish(request, (order.event_id,))
         return True
 
     def lose_unanswered(self, now: int, patience_ns: int) -> None:
@@ -121,17 +124,20 @@ class OrderManager:
                 order.ts_updated = now
                 reason = f"no answer from {order.venue} for {waited / 1e9:g} s"
                 key, strategy = order.client_order_id, order.strategy_id
-                self.publish(OrderUnknown(now, key, strategy, order.symbol, reason))
+                self.publish(OrderUnknown(now, key, strategy, order.symbol, reason), (order.event_id,))
 
     def unknown_of(self, symbol: str) -> OrderRecord | None:
         """An order of the symbol that nobody knows the fate of."""
         return next((one for one in self._working.values() if one.state == "unknown" and one.symbol == symbol), None)
 
-    def publish(self, event: Event) -> None:
-        """Publish an event of the order book of record, and put it on the tape that two runs are compared by."""
+    def publish(self, event: Event, because: Iterable[str] = (), named: OrderRecord | None = None) -> None:
+        """Publish an event of the order book of record, and put it on the tape that two runs are compared by.
+
+        ``because`` and ``named`` as in :meth:`Outbox.publish_because`; they are not on the tape.
+        """
         self._book.tape = extend_tape(self._book.tape, event)
         self._book.tape_events += 1
-        self._outbox.publish(event)
+        self._outbox.publish_because(event, because, named)
 
     # -- what the venue says ----------------------------------------------------------------------
 
@@ -164,7 +170,7 @@ class OrderManager:
         fill = self._book_fill(order, report) if report.report == "filled" else None
         change = change_event(order, event, report) if fill is None else None
         if change is not None:
-            self.publish(change)
+            self.publish(change, (order.event_id,))
         if before not in TERMINAL and after in TERMINAL:
             self._close(order)
         elif before in TERMINAL and after != before:  # an execution that crossed the cancel completed it after all
@@ -185,7 +191,7 @@ class OrderManager:
         self._book.fills += 1
         self._book.slippage_notional += fill.slippage * weight
         self._book.reference_notional += report.reference_price * weight
-        self.publish(fill)
+        self.publish(fill, (order.event_id,))
         return fill
 
     def _count_end(self, state: OrderState) -> None:

@@ -13,7 +13,7 @@ from libs.contracts.orders import StrategyLogged, StrategyStateChanged
 from libs.engine.engine import Outbox
 from services.strategy.delivery import deliver, take_delivery
 from services.strategy.desk import TradingDesk, timer_name
-from services.strategy.library import create_strategy
+from services.strategy.library import create_strategy, versions_of
 from services.strategy.order_entry import OrderEntry
 from services.strategy.order_manager import OrderManager
 from services.strategy.positions import PositionBook
@@ -28,6 +28,9 @@ class StrategyRunner:
     A paused or stopped strategy goes on receiving everything, so that its windows have no hole when it goes on; its
     orders are withheld. Only a failed one receives nothing: its data may be half changed. Started again it begins
     anew.
+
+    Attributes:
+        versions: What is loaded, see :func:`~services.strategy.library.versions_of`.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class StrategyRunner:
         self._strategies: dict[str, Strategy[Any, Any]] = {
             key: self._create(slot) for key, slot in sorted(state.slots.items()) if slot.state != "failed"
         }
+        self.versions = ""
+        self._note_versions()
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -79,8 +84,12 @@ class StrategyRunner:
     def _begin(self, slot: StrategySlot, actor: str, reason: str) -> None:
         strategy = self._strategies[slot.strategy_id] = self._create(slot)
         self._strategies = dict(sorted(self._strategies.items()))
+        self._note_versions()
         self._change(slot, "running", actor, reason)
         self._guarded(slot, strategy.on_start)
+
+    def _note_versions(self) -> None:
+        self.versions = versions_of(strategy.library_id for strategy in self._strategies.values())
 
     def _create(self, slot: StrategySlot) -> Strategy[Any, Any]:
         return create_strategy(slot, self._make_desk(slot))
@@ -108,6 +117,7 @@ class StrategyRunner:
 
     def _fail(self, slot: StrategySlot, text: str) -> None:
         self._strategies.pop(slot.strategy_id, None)
+        self._note_versions()
         prefix = timer_name(slot.strategy_id, "")
         for name in self._clock.timer_names:
             if name.startswith(prefix):

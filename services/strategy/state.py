@@ -14,6 +14,7 @@ from libs.contracts.portfolio import PortfolioSnapshotTaken
 from libs.contracts.risk import HaltScope
 from libs.contracts.tape import EMPTY
 from services.strategy.instruments import TradingRules
+from services.strategy.origins import Origins
 
 StrategyState = Literal["running", "paused", "stopped", "failed"]
 
@@ -38,12 +39,13 @@ class PriceBar(msgspec.Struct, frozen=True, gc=False):
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):
-    """The last price of an instrument: a close, or the middle of a quote."""
+    """The last price of an instrument: a close, or the middle of a quote; ``event_id``: of the event it came by."""
 
     price: float
     ts_event: int
     source: str
     is_synthetic: bool = False
+    event_id: str = ""
 
 
 class OrderRecord(msgspec.Struct):
@@ -53,6 +55,7 @@ class OrderRecord(msgspec.Struct):
         filled_notional: Sum of price times quantity over its executions, in the instrument's price points.
         reports: Report ids applied already; the second one with the same id is dropped.
         reason: Why it ended, where somebody said so.
+        event_id: Of its ``OrderSubmitted``.
     """
 
     client_order_id: str
@@ -79,6 +82,7 @@ class OrderRecord(msgspec.Struct):
     commission: Decimal = Decimal(0)
     reports: list[str] = []
     reason: str = ""
+    event_id: str = ""
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -222,3 +226,4 @@ class StrategyEngineState(msgspec.Struct):
     steps: int = 0
     prices: int = 0
     prices_refused: int = 0
+    origins: Origins = msgspec.field(default_factory=Origins)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from libs.version import source_digest
 from services.strategy.library.cross_sectional_momentum import CrossSectionalMomentum
 from services.strategy.library.moving_average_cross import MovingAverageCross
 from services.strategy.state import StrategySlot
@@ -16,6 +17,16 @@ from services.strategy.strategy import Desk, Strategy, StrategyParameters
 LIBRARY: Final[Mapping[str, type[Strategy[Any, Any]]]] = {
     one.library_id: one for one in (CrossSectionalMomentum, MovingAverageCross)
 }
+
+#: By library id, a hash of the file that defines the strategy; taken at import, because handlers read no files.
+VERSIONS: Final[Mapping[str, str]] = {
+    name: source_digest(kind.__module__).hex()[:10] for name, kind in LIBRARY.items()
+}
+
+
+def versions_of(library_ids: Iterable[str]) -> str:
+    """Name and version of each strategy of the library, sorted, for journals and snapshots."""
+    return ", ".join(f"{name} {VERSIONS[name]}" for name in sorted(set(library_ids)))
 
 
 def read_parameters(library_id: str, parameters: Mapping[str, Any]) -> StrategyParameters:

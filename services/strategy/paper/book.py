@@ -72,6 +72,7 @@ class PaperBook:
             event.stop_price,
             now,
             _is_resting(event, state.prices.get(event.symbol)),
+            event_id=self._outbox.event_id,
         )
         state.working[order.client_order_id] = order
         self._by_symbol.setdefault(order.symbol, []).append(order)
@@ -158,6 +159,7 @@ class PaperBook:
             commission=commission,
             reference_price=reference_price,
             reason=reason,
+            order_event_id=order.event_id,
         )
 
     def _report(
@@ -176,9 +178,10 @@ class PaperBook:
         commission: Decimal = Decimal(0),
         reference_price: Decimal = Decimal(0),
         reason: str = "",
+        order_event_id: str = "",
     ) -> None:
         self._state.reports += 1
-        self._outbox.publish(
+        self._outbox.publish_because(
             ExecutionReported(
                 ts,
                 PAPER_VENUE,
@@ -195,7 +198,8 @@ class PaperBook:
                 commission,
                 reference_price,
                 reason,
-            )
+            ),
+            (order_event_id,),
         )
 
 

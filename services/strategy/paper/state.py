@@ -20,6 +20,7 @@ class PaperOrder(msgspec.Struct):
         is_resting: A limit the market has not reached since it came: it waits passively and trades at its own price.
         is_triggered: A stop whose price was reached.
         session_day: Day (since 1970, UTC) whose end ends a day order; -1 until its first one begins.
+        event_id: Of the order as it came.
     """
 
     client_order_id: str
@@ -38,6 +39,7 @@ class PaperOrder(msgspec.Struct):
     charged: Decimal = Decimal(0)
     is_triggered: bool = False
     session_day: int = -1
+    event_id: str = ""
 
     @property
     def leaves_quantity(self) -> Decimal:
