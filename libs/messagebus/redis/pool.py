@@ -6,12 +6,17 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from libs.messagebus.errors import TransportError, TransportRefusedError
+from libs.messagebus.errors import MessageBusError, TransportError, TransportRefusedError
 from libs.messagebus.redis.address import RedisAddress
+from libs.messagebus.redis.cluster import SlotMovedError, find_owner
 from libs.messagebus.redis.connection import CONNECT_TIMEOUT_S, Command, Connection
 from libs.messagebus.redis.replies import ReplyError, meaning_of
+from libs.messagebus.redis.sentinel import find_primary
 
 OLDEST_VERSION = (6, 2)
+
+#: Replies of a server that is not, or no longer, the one to talk to.
+WRONG_SERVER = frozenset({"READONLY", "MOVED", "UNBLOCKED"})
 
 
 class ConnectionPool:
@@ -22,8 +27,18 @@ class ConnectionPool:
     normal streams at the same time has one for each.
     """
 
-    def __init__(self, address: RedisAddress, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> None:
+    def __init__(
+        self, address: RedisAddress, connect_timeout_s: float = CONNECT_TIMEOUT_S, prefix: str = "{nautilus}"
+    ) -> None:
+        """Prepare a pool; nothing is connected yet.
+
+        Args:
+            address: A server, or nodes that know where it is; they are asked again for every new connection.
+            connect_timeout_s: Limit of connecting with login.
+            prefix: Beginning of every key, which decides the node of a cluster.
+        """
         self.address = address
+        self._prefix = prefix
         self._timeout_s = connect_timeout_s
         self._writer: Connection | None = None
         self._opening: asyncio.Task[Connection] | None = None
@@ -73,6 +88,35 @@ class ConnectionPool:
                 # cost, up to the whole blocking time later.
                 connection.close()
 
+    async def call(self, command: Command, apart: bool = False) -> Any:
+        """Send one command, on a connection of its own if ``apart``; follows a slot that has moved, once.
+
+        Returns:
+            Its reply, also where that is a :class:`ReplyError`.
+
+        Raises:
+            TransportError: If the server cannot be reached or the connection is lost.
+        """
+        for _ in range(2):
+            replies = self.converse([command]) if apart else (await self.writer()).send([command])
+            (reply,) = await replies
+            moved = isinstance(reply, ReplyError) and isinstance(self.meaning_of(reply), SlotMovedError)
+            if not moved:
+                break
+        return reply
+
+    def meaning_of(self, reply: ReplyError) -> MessageBusError:
+        """The error to raise for an error reply; one of the wrong server drops all connections.
+
+        The next call then asks sentinels or cluster anew. After a failover that somebody made by hand, without either,
+        it connects to the same server again, which may be the primary by then.
+        """
+        if reply.code in WRONG_SERVER and self.address.kind != "server":
+            self._drop()
+            if reply.code == "MOVED":
+                return SlotMovedError(f"slot of '{self._prefix}' must be on the node asked, was moved: {reply.detail}")
+        return meaning_of(reply, self.address.label)
+
     async def check_server(self) -> None:
         """Refuse a server that is too old, or that may throw events away when its memory is full.
 
@@ -103,10 +147,7 @@ class ConnectionPool:
         self._closed = True
         if self._opening is not None:
             self._opening.cancel()
-        for connection in self._open:
-            connection.close()
-        self._open.clear()
-        self._idle.clear()
+        self._drop()
         # One turn of the loop, in which aborted sockets are released.
         await asyncio.sleep(0)
 
@@ -114,8 +155,27 @@ class ConnectionPool:
         if self._closed:
             raise TransportError(f"transport to Redis at {self.address.label} must be open, was closed; make a new one")
 
+    def _drop(self) -> None:
+        for connection in self._open:
+            connection.close()
+        self._open.clear()
+        self._idle.clear()
+
+    async def _locate(self) -> RedisAddress:
+        if self.address.kind == "sentinel":
+            return await find_primary(self.address, self._timeout_s)
+        if self.address.kind == "cluster":
+            return await find_owner(self.address, self._prefix, self._timeout_s)
+        return self.address
+
     async def _connect(self) -> Connection:
-        connection = await Connection.open(self.address, self._timeout_s)
+        connection = await Connection.open(await self._locate(), self._timeout_s)
+        if connection.is_replica and self.address.kind == "sentinel":
+            # The sentinels still name the server that gave way; reading there would miss what is written elsewhere.
+            connection.close()
+            raise TransportError(
+                f"Redis at {self.address.label} must have a primary, was in the middle of a failover; wait for its end"
+            )
         if self._closed:
             connection.close()
             self._check_open()

@@ -22,6 +22,8 @@ _REMEDIES = {
     "BUSY": "a script holds the server; SCRIPT KILL ends it",
     "CLUSTERDOWN": "the cluster is incomplete; wait or repair it",
     "TRYAGAIN": "the cluster is moving the slot",
+    "ASK": "the cluster is moving the slot",
+    "UNBLOCKED": "the server became a replica while a read waited; the next one asks for the primary",
 }
 
 #: Replies that stay until somebody changes a setting.
@@ -30,7 +32,7 @@ _REFUSALS = {
     "WRONGPASS": "user name or password is wrong; correct the URL",
     "NOPERM": "the user lacks a permission; the bus needs the stream, hash, string and scripting commands",
     "DENIED": "the server is in protected mode; give it a password or bind it to 127.0.0.1",
-    "MOVED": "the keys live on another node of the cluster; point the URL at it",
+    "MOVED": "the keys live on another node of the cluster; write redis+cluster:// in the URL",
     "WRONGTYPE": "a key of the bus holds something else; use another prefix or database",
 }
 

@@ -10,11 +10,12 @@ import msgspec
 
 from libs.messagebus.lease import WATCH_SECONDS, Lease, LeaseView
 from libs.messagebus.redis.address import RedisAddress
+from libs.messagebus.redis.cluster import hash_tag
 from libs.messagebus.redis.connection import CONNECT_TIMEOUT_S, Argument, Command
 from libs.messagebus.redis.keys import Keys
 from libs.messagebus.redis.parse import byte_pairs, check_not_trimmed, read_entries, stream_entries, text_pairs
 from libs.messagebus.redis.pool import ConnectionPool
-from libs.messagebus.redis.replies import OWN_CODES, ReplyError, log_lost, meaning_of, refusal_of
+from libs.messagebus.redis.replies import OWN_CODES, ReplyError, log_lost, refusal_of
 from libs.messagebus.redis.scripts import GO_ON, load
 from libs.messagebus.transport import START, Commit, Entry, Output, Quiescence, StoredSnapshot, check_sizes
 
@@ -45,9 +46,13 @@ class RedisTransport:
             connect_timeout_s: Limit of connecting with login.
 
         Raises:
-            ValueError: If the URL is malformed.
+            ValueError: If the URL is malformed, or the prefix would spread the keys over a cluster.
         """
-        self._pool = ConnectionPool(RedisAddress.parse(url), connect_timeout_s)
+        self._pool = ConnectionPool(RedisAddress.parse(url), connect_timeout_s, prefix)
+        if self._pool.address.kind == "cluster" and hash_tag(prefix) == prefix:
+            raise ValueError(
+                f"prefix of a fleet in a cluster must hold a name in braces, was '{prefix}'; write '{{{prefix}}}'"
+            )
         self._keys = Keys(prefix)
         self._label = self._pool.address.label
         self._mark = 0  # newest stamp any answer has shown
@@ -167,7 +172,7 @@ class RedisTransport:
         )
         for reply in replies:
             if isinstance(reply, ReplyError):
-                raise meaning_of(reply, self._label)
+                raise self._pool.meaning_of(reply)
         check_not_trimmed(positions, replies[1])
         self._know(replies[2])
         return read_entries(replies[0], named.stream_prefix)
@@ -243,17 +248,13 @@ class RedisTransport:
             ReplyError: If the answer is an error that is for the caller to understand.
             TransportError: For every other error.
         """
-        if apart:
-            (reply,) = await self._pool.converse([command])
-        else:
-            (reply,) = await (await self._pool.writer()).send([command])
-        return self._checked(reply)
+        return self._checked(await self._pool.call(command, apart))
 
     def _checked(self, reply: Any) -> Any:
         if isinstance(reply, ReplyError):
             if reply.code == "LOST":
                 raise log_lost(reply)
-            raise reply if reply.code in OWN_CODES else meaning_of(reply, self._label)
+            raise reply if reply.code in OWN_CODES else self._pool.meaning_of(reply)
         return reply
 
     async def _script(

@@ -22,6 +22,13 @@ ENCODED = "s3cr%23t%2Fp%40ss"
         ("rediss://example?ssl_ca_certs=/etc/ca.pem", "rediss://example:6379/0", ("", "")),
         ("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?db=2", ("", "")),
         (f"unix://:{ENCODED}@/run/re%20dis.sock", "unix:///run/re dis.sock?db=0", ("", SECRET)),
+        ("redis+sentinel://a,b:7000/fleet", "redis+sentinel://a:26379,b:7000/fleet/0", ("", "")),
+        (
+            f"rediss+sentinel://al%20ice:{ENCODED}@a,[::1]:7/fleet/2?sentinel_password={ENCODED}&ssl_ca_certs=/etc/ca.pem",
+            "rediss+sentinel://a:26379,::1:7/fleet/2",
+            ("al ice", SECRET),
+        ),
+        (f"redis+cluster://:{ENCODED}@a,b:7000", "redis+cluster://a:6379,b:7000", ("", SECRET)),
     ],
 )
 def test_urls_are_understood(url: str, label: str, login: tuple[str, str]) -> None:
@@ -45,6 +52,15 @@ def test_urls_are_understood(url: str, label: str, login: tuple[str, str]) -> No
         f"rediss://user:{ENCODED}@example?{ENCODED}=1",
         f"redis://[user:{ENCODED}@example",
         f"unix://user:{ENCODED}@",
+        f"redis+sentinel://user:{ENCODED}@a,b",  # no service
+        f"redis+sentinel://user:{ENCODED}@a,b/fleet/{ENCODED}",
+        f"redis+sentinel://user:{ENCODED}@a,/fleet",
+        f"redis+sentinel://user:{SECRET}@a,b/fleet",
+        f"redis+sentinel://user:{ENCODED}@a:{ENCODED}/fleet",
+        f"redis+cluster://user:{ENCODED}@a,b/1",
+        f"redis+cluster://user:{ENCODED}@a?sentinel_password={ENCODED}",
+        f"redis+other://user:{ENCODED}@a",
+        f"unix+cluster://user:{ENCODED}@a",
         "",
     ],
 )
@@ -65,6 +81,21 @@ def test_secrets_are_not_in_representations() -> None:
         assert SECRET not in text
         assert ENCODED not in text
     assert repr(transport) == "RedisTransport('redis://example:7000/1', prefix='{nautilus}')"
+
+
+def test_each_server_of_a_group_is_asked_with_its_own_login() -> None:
+    address = RedisAddress.parse(f"redis+sentinel://a,b/fleet/3?sentinel_username=watch&sentinel_password={ENCODED}")
+    assert SECRET not in repr(address)
+    sentinel, server = address.sentinel_at("a", 1), address.server_at("b", 2)
+    assert (sentinel.username, sentinel.password, sentinel.database) == ("watch", SECRET, 0)
+    assert (server.username, server.password, server.database) == ("", "", 3)
+    assert SECRET not in repr(sentinel) + repr(server)
+    assert (sentinel.label, server.label) == ("redis://a:1/0", "redis://b:2/3")
+
+
+def test_keys_that_would_spread_over_a_cluster_are_refused() -> None:
+    with pytest.raises(ValueError, match="name in braces, was 'fleet'"):
+        RedisTransport("redis+cluster://a", "fleet")
 
 
 def test_missing_certificates_are_reported() -> None:
