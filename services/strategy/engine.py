@@ -106,6 +106,11 @@ class StrategyEngine:
         return self.runner.versions
 
     @property
+    def strategy_versions(self) -> str:
+        """Name and version of every strategy that is loaded; it goes into journals and snapshots."""
+        return self.runner.versions
+
+    @property
     def now_ns(self) -> int:
         """The fleet's time."""
         return self._clock.timestamp_ns()

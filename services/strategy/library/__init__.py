@@ -19,14 +19,12 @@ LIBRARY: Final[Mapping[str, type[Strategy[Any, Any]]]] = {
 }
 
 #: By library id, a hash of the file that defines the strategy; taken at import, because handlers read no files.
-VERSIONS: Final[Mapping[str, str]] = {
-    name: source_digest(kind.__module__).hex()[:10] for name, kind in LIBRARY.items()
-}
+VERSIONS: Final[Mapping[str, str]] = {name: source_digest(kind.__module__).hex()[:10] for name, kind in LIBRARY.items()}
 
 
 def versions_of(library_ids: Iterable[str]) -> str:
-    """Name and version of each strategy of the library, sorted, for journals and snapshots."""
-    return ", ".join(f"{name} {VERSIONS[name]}" for name in sorted(set(library_ids)))
+    """Name and version of each strategy, sorted, for journals and snapshots; one added by a test has no version."""
+    return ", ".join(f"{name} {VERSIONS.get(name, 'unversioned')}" for name in sorted(set(library_ids)))
 
 
 def read_parameters(library_id: str, parameters: Mapping[str, Any]) -> StrategyParameters:
