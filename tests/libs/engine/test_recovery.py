@@ -46,9 +46,14 @@ def after_a_kill(scenario: Scenario) -> None:
 
 
 async def recovered(transport: Any) -> Host:
-    """A host after its recovery and nothing else."""
+    """A host after its recovery, killed before it did anything else; raises what stopped it."""
     host = make_host(transport)
-    await host._open()
+    running = asyncio.create_task(host.run())
+    while host.state == "starting" and not running.done():
+        await asyncio.sleep(0.01)
+    if running.done():
+        running.result()
+    await killed(running)
     return host
 
 
