@@ -95,7 +95,7 @@ class Publisher:
         self._worker: asyncio.Task[None] | None = None
         self._busy = self._closed = False
         self._published = self._batches = self._rejected = self._retries = 0
-        self._last_error = ""
+        self._last_error = self._fault = ""
         self._log = structlog.get_logger("publisher").bind(producer=producer)
 
     # -- publishing -------------------------------------------------------------------------------
@@ -189,7 +189,9 @@ class Publisher:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise PublisherClosedError(f"publisher '{self.producer}' must be open, was closed; make a new one")
+            raise PublisherClosedError(
+                f"publisher '{self.producer}' must be open, was closed{self._fault}; make a new one"
+            )
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -222,6 +224,9 @@ class Publisher:
                     await self._write(batches)
                 self._in_flight = 0
                 self._progress.finish(len(items))
+        except Exception as error:  # the log went backward, say: whoever waits is told that and not only the end
+            self._fault = f": {error}"
+            raise
         finally:
             # After anything but an orderly close nothing that waits is ever written: whoever waits is told.
             self._closed = True
@@ -270,7 +275,9 @@ class Publisher:
         lost = len(left) + self._in_flight
         if lost:
             self._log.error("events_lost", count=lost, reason="closed before the bus acknowledged them")
-        error = PublisherClosedError(f"publisher '{self.producer}' was closed before the bus had the event")
+        error = PublisherClosedError(
+            f"publisher '{self.producer}' was closed before the bus had the event{self._fault}"
+        )
         self._progress.fail(error)
         self._writing.fail(error)  # without effect on those that were confirmed
         for item in left:

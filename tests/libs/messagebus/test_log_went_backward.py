@@ -9,13 +9,15 @@ from typing import Any, Literal
 
 import pytest
 
-from libs.messagebus import RedisTransport
-from libs.messagebus.errors import StateLostError, TransportError
+from libs.clock import LiveClock
+from libs.messagebus import Publisher, RedisTransport
+from libs.messagebus.errors import PublisherClosedError, StateLostError, TransportError
 from libs.messagebus.redis.address import RedisAddress
 from libs.messagebus.redis.connection import Connection
 from libs.messagebus.redis.server import EmbeddedRedis
 from libs.messagebus.transport import Commit, Output, StoredSnapshot
 from libs.testing.append_only import crash_and_lose, log_size
+from libs.testing.bus_topics import CODEC, REGISTRY, Ticked
 from libs.testing.servers import redis_server
 
 pytestmark = pytest.mark.faults
@@ -155,6 +157,24 @@ def test_an_emptied_server_is_told_from_a_new_one(act: Act) -> None:
                     await act(knows)
             admin.close()
             await asyncio.sleep(0)
+
+    run(scenario)
+
+
+def test_a_publisher_says_why_it_ends() -> None:
+    async def scenario() -> None:
+        with redis_server(appendonly=True) as server:
+            async with client(server) as transport:
+                publisher = Publisher(transport, CODEC, REGISTRY, "p", LiveClock())
+                kept = log_size(server)
+                await publisher.publish_confirmed(Ticked(1, "X", 1.0))
+                crash_and_lose(server, kept)
+                with pytest.raises(PublisherClosedError, match="went backward"):
+                    await publisher.publish_confirmed(Ticked(2, "X", 2.0))
+                with pytest.raises(PublisherClosedError, match="went backward"):
+                    publisher.publish(Ticked(3, "X", 3.0))
+                with pytest.raises(StateLostError, match="went backward"):
+                    await publisher.close()
 
     run(scenario)
 
