@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from libs.contracts import analysis, market, orders, portfolio, risk, system
+from libs.contracts import analysis, jobs, market, orders, portfolio, risk, system
 from libs.messagebus.codec import Codec
 from libs.messagebus.priority import Priority
 from libs.messagebus.topic import Topic, TopicRegistry
@@ -143,6 +143,8 @@ ENGINE_STATE = Topic("system.engine", system.EngineStateChanged, "system", "*", 
                      description="an engine changed state")  # fmt: skip
 DEAD_LETTER = Topic("system.dead_letter", system.EventDeadLettered, "dead_letters", "*", NORMAL, "engine",
                     description="an event that could not be handled")  # fmt: skip
+JOB = Topic("system.job", jobs.JobProgressed, "jobs", "*", LOW, "job_id", conflate=True,
+            description="how far a job is, or that it is tried again or given up")  # fmt: skip
 
 ALL_TOPICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Topic))
 REGISTRY: Final = TopicRegistry.of(ALL_TOPICS)

@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
 from libs.messagebus.errors import FencedError, StateLostError, TransportError, TrimmedError
+from libs.messagebus.groups import GroupBook
 from libs.messagebus.lease import Lease, LeaseView
 from libs.messagebus.memory_state import ReaderState, StreamState, number_of
 from libs.messagebus.transport import START, Commit, Entry, Output, Quiescence, StoredSnapshot, check_sizes
@@ -23,6 +24,7 @@ class MemoryTransport:
         self._streams: dict[str, StreamState] = {}
         self._readers: dict[str, ReaderState] = {}
         self._producers: dict[str, int] = {}
+        self.groups = GroupBook()
         self._arrival: asyncio.Event | None = None
         self._closed = False
 
@@ -282,6 +284,7 @@ class MemoryTransport:
             if any(not state.snapshots for state in readers):
                 continue
             bound = min((number_of(state.snapshots[-1][1].get(name, START)) for state in readers), default=stream.last)
+            bound = min(bound, self.groups.floor(name, stream.last))
             drop = min(bound + 1, stream.last - keep + 1) - stream.first
             if drop > 0:
                 del stream.entries[:drop]

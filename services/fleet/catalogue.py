@@ -38,6 +38,7 @@ TAIL_ONLY: Final = frozenset(
         "system.dead_letter",
         "system.engine",
         "system.heartbeat",
+        "system.job",
         "volatility.forecast",
     }
 )

@@ -18,6 +18,8 @@ key                            type    holds
 ``<prefix>:snapshots:<name>``  hash    the two newest snapshots
 ``<prefix>:bounds``            hash    reader name to the bound of its older snapshot
 ``<prefix>:log``               hash    identity of the server and stamp of the last write (see ``log.lua``)
+``<prefix>:work:<group>:...``          of one consumer group (see :class:`WorkKeys`)
+``<prefix>:letters``           hash    dead letter to what was done with it
 =============================  ======  ===================================================================
 """
 
@@ -65,3 +67,29 @@ class Keys:
     def snapshots(self, name: str) -> str:
         """Key of a reader's snapshots."""
         return f"{self.prefix}:snapshots:{name}"
+
+
+class WorkKeys:
+    """Builds the keys of one consumer group.
+
+    ==============================================  ======  ==================================================
+    ``<prefix>:work:<group>:entry:<stream>:<id>``   hash    progress in an entry: ``n`` settled events, ``s<index>``
+                                                            of each, ``f<index>`` of those that failed
+    ``<prefix>:work:<group>:holder:<stream>``       string  consumer that serves an ordered stream; expires
+    ``<prefix>:work:<group>:cancels``               hash    jobs somebody asked to cancel; expires
+    ==============================================  ======  ==================================================
+    """
+
+    __slots__ = ("_prefix", "cancels")
+
+    def __init__(self, keys: Keys, group: str) -> None:
+        self._prefix = f"{keys.prefix}:work:{group}"
+        self.cancels = f"{self._prefix}:cancels"
+
+    def entry(self, stream: str, entry_id: str) -> str:
+        """Key of the progress inside an entry."""
+        return f"{self._prefix}:entry:{stream}:{entry_id}"
+
+    def holder(self, stream: str) -> str:
+        """Key of the consumer that serves an ordered stream."""
+        return f"{self._prefix}:holder:{stream}"

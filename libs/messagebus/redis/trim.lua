@@ -34,10 +34,27 @@ local function bound()
   return lowest
 end
 
+-- The same for consumer groups: what is pending or was not given out yet stays, or it would be lost without a word.
+local function group_bound(lowest)
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    local facts = {}
+    for i = 1, #flat, 2 do facts[flat[i]] = flat[i + 1] end
+    local floor = facts['last-delivered-id']
+    if facts.pending > 0 then
+      local oldest = redis.call('XPENDING', KEYS[1], facts.name)[2]
+      local before_it = redis.call('XREVRANGE', KEYS[1], '(' .. oldest, '-', 'COUNT', 1)[1]
+      floor = before_it and before_it[1] or '0-0'
+    end
+    if not lowest or before(floor, lowest) then lowest = floor end
+  end
+  return lowest
+end
+
 local spare = math.min(redis.call('XLEN', KEYS[1]) - tonumber(ARGV[2]), tonumber(ARGV[3]))
 if spare <= 0 then return 0 end
 local lowest = bound()
 if lowest == false then return 0 end
+lowest = group_bound(lowest)
 
 -- XTRIM counts entries or compares ids, never both, so the ids are looked up first: a chunk at a time, because XRANGE
 -- copies what it lists.
