@@ -34,7 +34,7 @@ def test_an_outside_client_publishes_and_reads() -> None:
         transport = RedisTransport(url)
         host = make_host(transport)
         running = asyncio.create_task(host.run())
-        environment = os.environ | {"REDIS_URL": url, "APPEND_LUA": str(ROOT / "libs/messagebus/redis/append.lua")}
+        environment = os.environ | {"REDIS_URL": url, "SCRIPTS": str(ROOT / "libs/messagebus/redis")}
         client = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-c", script(), env=environment, stdout=asyncio.subprocess.PIPE
         )
