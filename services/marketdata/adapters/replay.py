@@ -7,7 +7,7 @@ replay that is killed between any two commands goes on with the next one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import structlog
@@ -39,6 +39,8 @@ from services.marketdata.stepping import (
 CONTROL_LOOK_SECONDS: Final = 0.02
 
 Post = Callable[[Event], Awaitable[str]]
+OpenData = Callable[[MarketDataSettings, int], Iterator[TimestampBatch]]
+SurveyData = Callable[[MarketDataSettings], DatasetSummary]
 
 
 class ReplayAdapter:
@@ -51,6 +53,7 @@ class ReplayAdapter:
         settings: What to replay, and whom to wait for.
         progress: What it observes.
         now_ns, sleep: Monotonic time and waiting, for tests.
+        open_data, survey_data: Read the data set; a simulation that reads the same days often keeps them.
     """
 
     name = "replay"
@@ -65,9 +68,13 @@ class ReplayAdapter:
         *,
         now_ns: Callable[[], int] = monotonic_ns,
         sleep: Sleep = asyncio.sleep,
+        open_data: OpenData = open_dataset,
+        survey_data: SurveyData = survey,
     ) -> None:
         self._engine = engine
         self._post = post
+        self._open_data = open_data
+        self._survey_data = survey_data
         self._settings = settings
         self._progress = progress
         self._now_ns = now_ns
@@ -93,7 +100,7 @@ class ReplayAdapter:
 
     async def _survey(self) -> DatasetSummary:
         try:
-            summary = await asyncio.to_thread(survey, self._settings)
+            summary = await asyncio.to_thread(self._survey_data, self._settings)
         except DatasetError as error:
             await self._post(ReportFeedState(0, REPLAY_FEED, "failed", str(error), self._settings.speed))
             await self._engine_quiet.wait()
@@ -105,7 +112,7 @@ class ReplayAdapter:
         if self._feed().resume_ns <= summary.last_ns:
             await self._send(opening_command(summary, self._settings.speed))
             self._log.info("replay_begins", steps=summary.steps, cursor_ns=self._feed().cursor_ns)
-            await self._walk(Forward(open_dataset(self._settings, self._feed().resume_ns)))
+            await self._walk(Forward(self._open_data(self._settings, self._feed().resume_ns)))
         await self._send(closing_command(summary, self._settings.speed))
         self._log.info("replay_ends", step=self._engine.state.step)
 
