@@ -6,11 +6,15 @@ from typing import Literal
 
 from libs.messagebus.topic import Event
 
-EngineState = Literal["starting", "running", "degraded", "paused", "stopped", "failed"]
+EngineState = Literal["starting", "running", "degraded", "paused", "stopped", "failed", "standby"]
 
 
 class HeartbeatSent(Event, frozen=True, tag="system.heartbeat.v1"):
-    """An engine process is alive; ``ts_event`` is wall-clock time, unlike every other event in a replay."""
+    """An engine process is alive; ``ts_event`` is wall-clock time, unlike every other event in a replay.
+
+    In the state ``standby`` it is a second process of the engine, and no sign of life of the engine itself;
+    ``lag_events`` then counts the commits it is behind.
+    """
 
     engine: str
     instance: str

@@ -72,7 +72,10 @@ class StateMonitor:
             self._states[view.name] = state
             if state == previous or "paused" in (state, previous):
                 continue  # who pauses or resumes tells the fleet himself
+            if state == "standby" or (previous == "standby" and state != "running"):
+                continue  # the engine is what its primary says; of a standby only the takeover is news
             structlog.get_logger("host").info("state_changed", engine=view.name, state=state, previous_state=previous)
             now = self._parts.clock.timestamp_ns()
+            reason = f"took over under epoch {view.vitals().epoch}" if previous == "standby" else ""
             with suppress(BufferFullError, PublisherClosedError):
-                self._parts.publisher.publish(EngineStateChanged(now, view.name, state, previous, "host", ""))
+                self._parts.publisher.publish(EngineStateChanged(now, view.name, state, previous, "host", reason))

@@ -75,7 +75,8 @@ def _health_router(host: HostView, limits: HealthLimits) -> APIRouter:
         """Whether all is well: 200, else 503 with what is wrong."""
         vitals = host.vitals()
         body = health_body(host, vitals, limits)
-        return JSONResponse(body, 200 if body["status"] == "healthy" else 503, _retry(body["status"] != "healthy"))
+        well = is_healthy(vitals, limits)
+        return JSONResponse(body, 200 if well else 503, _retry(not well))
 
     @router.get("/health/live")
     async def live() -> JSONResponse:
@@ -116,6 +117,8 @@ def _status_router(
             {
                 **health_body(host, vitals, limits),
                 "role": host.role,
+                "standby": asdict(vitals.standby) if vitals.standby else None,
+                "has_standby": vitals.watched,
                 "inputs": [_input(source) for source in vitals.inputs],
                 "lag_events": vitals.lag_entries,
                 "lag_seconds": rounded(vitals.lag_seconds),

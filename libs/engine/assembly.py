@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from libs.contracts.system import HeartbeatSent
 from libs.engine.app import create_app
 from libs.engine.auth import Guard, make_guard
-from libs.engine.commands import Commands
+from libs.engine.commands import Commands, standing_by
 from libs.engine.component import Adapter, AdapterContext, Component
 from libs.engine.health import HealthLimits, HostView, is_healthy
 from libs.engine.host import Host, HostSettings
@@ -77,7 +77,15 @@ class Assembly:
             HostMetrics(registry, component.name), host_settings(component.name, parts),
         )  # fmt: skip
         view = EngineView(host, parts, component.max_input_age_seconds)
-        commands = Commands(parts.publisher, host.replies)
+        if host.standby is not None:
+            # Who has several engines takes them over together: the others wait for the first.
+            leader = next((member.host for member in self.members if member.host is not None), host)
+            host.standby.may_lead = leader.leading.is_set if leader is not host else host.standby.may_lead
+        commands = Commands(
+            parts.publisher,
+            host.replies,
+            refusal=lambda: None if host.leading.is_set() else standing_by(component.name),
+        )
         if component.metrics is not None:
             component.metrics(host.engine, registry)
         member = Member(component.name, view, host)
@@ -170,7 +178,7 @@ def host_settings(name: str, parts: ProcessParts) -> HostSettings:
     start = settings.clock_start_time if follows and settings.clock_start_time is not None else 0
     return HostSettings(
         follows, start, settings.snapshot_seconds, trims_of(name, parts.registry), settings.snapshot_events,
-        settings.replay_other_code,
+        settings.replay_other_code, settings.lease_seconds, parts.standby,
     )  # fmt: skip
 
 

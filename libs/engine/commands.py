@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,21 +70,30 @@ class Commands:
     Args:
         publisher: Writes into the inbox stream.
         replies: The book the host settles after each commit.
+        refusal: Why nothing can be sent now, None where it can.
     """
 
-    def __init__(self, publisher: Publisher, replies: ReplyBook, timeout_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        replies: ReplyBook,
+        timeout_seconds: float = 10.0,
+        refusal: Callable[[], CommandRefused | None] = lambda: None,
+    ) -> None:
         self._publisher = publisher
         self._replies = replies
         self._timeout_seconds = timeout_seconds
+        self._refusal = refusal
         self._sending: set[asyncio.Future[str]] = set()
 
     async def send(self, command: Event, timeout_seconds: float | None = None) -> Reply:
         """Send a command and wait until the commit that carried it out.
 
         Raises:
-            CommandRefused: If the handler refused it, or (503 ``not-committed``) if no commit came in time; the text
-                says that it may still be carried out.
+            CommandRefused: If this host stands by (503 ``standby``, nothing was sent), if the handler refused it, or if
+                no commit came in time (503 ``not-committed``; the text says that it may still be carried out).
         """
+        self._check()
         timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         event_id = await self._confirmed(command, timeout)
         try:
@@ -107,7 +116,13 @@ class Commands:
 
     async def post(self, command: Event) -> str:
         """Send a command without waiting for it to be carried out; returns its event id once the bus has it."""
+        self._check()
         return await self._publisher.publish_confirmed(command)
+
+    def _check(self) -> None:
+        refused = self._refusal()
+        if refused is not None:
+            raise refused
 
 
 def _not_committed(what: str, timeout_seconds: float) -> CommandRefused:
@@ -116,4 +131,14 @@ def _not_committed(what: str, timeout_seconds: float) -> CommandRefused:
         "not-committed",
         f"{what} within {timeout_seconds:g} s; it may still be carried out",
         "look at the engine's /status for its lag, then at its state before sending the command again",
+    )
+
+
+def standing_by(engine: str) -> CommandRefused:
+    """The refusal of a host that stands by."""
+    return CommandRefused(
+        503,
+        "standby",
+        f"this process of {engine} stands by for its primary and carries out no commands; nothing was sent",
+        "send the command to the primary, or again once /health/ready says ready here",
     )

@@ -55,9 +55,22 @@ class Committer:
 
     async def acquire(self, streams: Sequence[str]) -> None:
         """Take the lease, fencing out older holders."""
-        self.lease = await self.retrying(lambda: self._transport.acquire(self._name, streams))
-        self.positions = dict(self.lease.positions)
-        self.commits = self.lease.commits
+        self.adopt(await self.retrying(lambda: self._transport.acquire(self._name, streams)))
+
+    def adopt(self, lease: Lease) -> None:
+        """Hold ``lease`` from now on."""
+        self.lease = lease
+        self.positions = dict(lease.positions)
+        self.commits = lease.commits
+
+    def followed(self, number: int, output_hash: bytes) -> None:
+        """A standby has done commit ``number`` of its primary again."""
+        self.commits, self.last_hash = number, output_hash
+        self.last_progress_ns = monotonic_ns()
+
+    def answered(self) -> None:
+        """The transport has just answered."""
+        self.answered_ns = monotonic_ns()
 
     async def commit(self, batch: Batch) -> None:
         """Make ``batch`` real, however often the transport has to be asked.
@@ -89,7 +102,7 @@ class Committer:
                 await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                 failures += 1
                 continue
-            self.answered_ns = monotonic_ns()
+            self.answered()
             return result
 
     async def probe(self, streams: Sequence[str]) -> None:
@@ -98,7 +111,7 @@ class Committer:
             try:
                 asked = monotonic_ns()
                 tails = await self._transport.tails(streams)
-                self.answered_ns = monotonic_ns()
+                self.answered()
                 # Not "differs": what an outsider adds by hand is read, and no tail was written for it.
                 self.behind = [name for name, tail in tails.items() if not self._is_past({name: tail})]
                 self.caught_up = self.caught_up or not self.behind or bool(self._mark and self._is_past(self._mark))

@@ -13,7 +13,9 @@ from typing import Any, Literal, Protocol
 from libs.contracts.system import EngineState
 from libs.engine.vitals import Change, Vitals
 
-Status = Literal["starting", "healthy", "degraded", "paused", "stopped"]
+Status = Literal["starting", "healthy", "standby", "degraded", "paused", "stopped"]
+#: All is well: it does what it was started for.
+WELL: frozenset[Status] = frozenset({"healthy", "standby"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def checks_of(vitals: Vitals, limits: HealthLimits = LIMITS) -> list[Check]:
     return [
         _bus(vitals, limits),
         _progress(vitals, limits),
+        *_following(vitals, limits),
         _loop(vitals, limits),
         _dead_letters(vitals, limits),
         *_tasks(vitals),
@@ -118,12 +121,14 @@ def status_of(vitals: Vitals, checks: Iterable[Check]) -> Status:
         return "starting"
     if not all(check.ok for check in checks):
         return "degraded"
-    return "paused" if vitals.state == "paused" else "healthy"
+    if vitals.state in ("paused", "standby"):
+        return vitals.state
+    return "healthy"
 
 
 def is_healthy(vitals: Vitals, limits: HealthLimits = LIMITS) -> bool:
     """Whether ``/health`` answers 200."""
-    return status_of(vitals, checks_of(vitals, limits)) == "healthy"
+    return status_of(vitals, checks_of(vitals, limits)) in WELL
 
 
 def reasons_of(vitals: Vitals, checks: Sequence[Check]) -> list[str]:
@@ -144,7 +149,8 @@ def waiting_for(vitals: Vitals, limits: HealthLimits = LIMITS) -> list[str]:
     if vitals.bus_age_seconds is None and not missing:
         missing.append("message bus has not answered yet")
     if vitals.state != "running":
-        missing.insert(0, f"engine is {vitals.state}")
+        standing_by = vitals.state == "standby"
+        missing.insert(0, "engine stands by for its primary" if standing_by else f"engine is {vitals.state}")
     elif not vitals.caught_up:
         missing.append("engine works off the backlog of its start")
     elif vitals.lag_seconds > limits.caught_up:
@@ -171,6 +177,14 @@ def _progress(vitals: Vitals, limits: HealthLimits) -> Check:
         return Check("progress", True, age, limits.progress, "nothing waits to be handled")
     detail = f"{vitals.lag_entries} or more entries wait, last progress {age:.1f} s ago"
     return Check("progress", age <= limits.progress, age, limits.progress, detail)
+
+
+def _following(vitals: Vitals, limits: HealthLimits) -> Iterator[Check]:
+    fact = vitals.standby
+    if fact is not None:
+        lag, limit = fact.lag_seconds, limits.caught_up
+        detail = f"standby has followed to commit {fact.follows_commit}, {fact.lag_commits} behind for {lag:.1f} s"
+        yield Check("standby", lag <= limit, lag, limit, detail)
 
 
 def _loop(vitals: Vitals, limits: HealthLimits) -> Check:
@@ -200,7 +214,7 @@ def _tasks(vitals: Vitals) -> Iterator[Check]:
 def _inputs(vitals: Vitals) -> Iterator[Check]:
     for source in vitals.inputs:
         limit = source.max_age_seconds
-        if limit is None:
+        if limit is None or vitals.standby is not None:  # a standby reads what its primary has committed, nothing else
             continue
         age = source.age_seconds
         if age is None:

@@ -84,7 +84,9 @@ class HeartbeatWatch:
         self._heard_ns: dict[str, int] = {}
 
     def note(self, event: HeartbeatSent) -> None:
-        """A heartbeat has arrived."""
+        """A heartbeat has arrived; that of a standby says nothing of its primary."""
+        if event.state == "standby":
+            return
         self._heard_ns[event.engine] = monotonic_ns()
 
     def upstreams(self, engines: Sequence[str]) -> tuple[UpstreamFact, ...]:

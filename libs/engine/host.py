@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -16,12 +14,16 @@ from libs.engine.commands import ReplyBook
 from libs.engine.committer import Committer
 from libs.engine.core import Batch, EngineCore
 from libs.engine.engine import Engine, Outbox
+from libs.engine.host_settings import HostSettings as HostSettings
 from libs.engine.inputs import InputBook
 from libs.engine.lanes import PriorityReader
+from libs.engine.lease import LeaseKeeper
 from libs.engine.metrics import HostMetrics
 from libs.engine.recovery import recover
 from libs.engine.snapshots import SnapshotKeeper
+from libs.engine.standby import Standby
 from libs.engine.turn import handle_batch
+from libs.engine.vitals import StandbyFact
 from libs.messagebus.codec import Codec
 from libs.messagebus.priority import Priority
 from libs.messagebus.topic import TopicRegistry
@@ -31,33 +33,15 @@ _SECOND = 1_000_000_000
 _PAUSE_POLL_SECONDS = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class HostSettings:
-    """How a host runs its engine.
-
-    Attributes:
-        follow_events: Replay: the engine's clock follows the market's timestamps.
-        start_ns: Where it begins in the first batch of the engine's life; later it is what the journal says.
-        snapshot_seconds: Time between snapshots while anything changes.
-        trims: Streams this host trims after its snapshots, with the entries to keep.
-        snapshot_events: Events between snapshots at most, 0 = any number.
-        accept_other_code: Replay a journal that other code wrote.
-    """
-
-    follow_events: bool = False
-    start_ns: int = 0
-    snapshot_seconds: float = 10.0
-    trims: Mapping[str, int] = field(default_factory=dict)
-    snapshot_events: int = 0
-    accept_other_code: bool = False
-
-
 class Host:
     """Runs one engine against a transport.
 
     Attributes:
-        state: starting, running, paused, stopped or failed.
+        state: starting, standby, running, paused, stopped or failed.
         committer: Lease, positions, commit count, lag.
+        lease: Renews the lease.
+        standby: While it stands by for another host, and after it took over.
+        leading: Set unless it stands by.
         inputs: Arrivals by topic, dead letters.
         replayed: Journal entries done again at start.
     """
@@ -79,8 +63,13 @@ class Host:
         self.engine: Engine = make_engine(engine_clock, outbox)
         self.core = EngineCore(self.engine, engine_clock, outbox, codec, registry, follow_events=settings.follow_events)
         self.name = self.engine.name
-        self.state: EngineState = "starting"
+        self.state: EngineState = "standby" if settings.standby else "starting"
         self.committer = Committer(self.name, transport, metrics)
+        self.lease = LeaseKeeper(self.name, transport, settings.lease_seconds, self.committer.on_transport_error)
+        self.standby = Standby(self.core, self.committer, transport, settings) if settings.standby else None
+        self.leading = asyncio.Event()
+        if self.standby is None:
+            self.leading.set()
         self.replies = ReplyBook()
         self.inputs = InputBook(self.name, clock, metrics)
         self.replayed = 0
@@ -97,33 +86,45 @@ class Host:
     # -- life -------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Recover, then read, handle and commit until :meth:`stop`; the last act is a snapshot.
+        """Recover, then read, handle and commit until :meth:`stop`; the last act is a snapshot and giving up the lease.
+
+        A standby follows its primary first, and does nothing else if it is stopped before it takes over.
 
         Raises:
             FencedError: If another host of this engine took over.
             TrimmedError, SnapshotError, OtherCodeError, DeterminismError: If the state cannot be recovered.
         """
+        keeping: asyncio.Task[None] | None = None
         try:
-            await self._open()
+            if await self._take_lease():
+                keeping = asyncio.create_task(self.lease.keep(self.committer.lease.epoch), name=f"{self.name}.lease")
+                await self._open()
+                await self._run_until_stopped(keeping)
+                await self._snapshots.take(is_clean=True)
+                await self.lease.release(self.committer.lease.epoch, self.committer.retrying)
         except Exception:
             self.state = "failed"
             raise
+        finally:
+            if keeping is not None:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+        self.state = "stopped"
+
+    async def _run_until_stopped(self, keeping: asyncio.Task[None]) -> None:
         assert self._reader is not None
         reading = asyncio.create_task(self._reader.run(), name=f"{self.name}.lanes")
         probing = asyncio.create_task(self.committer.probe(list(self.core.streams)), name=f"{self.name}.probe")
         working = asyncio.create_task(self._work(), name=f"{self.name}.work")
         try:
-            await asyncio.wait({reading, probing, working}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (working, reading, probing):
+            await asyncio.wait({reading, probing, working, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (working, keeping, reading, probing):
                 if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                    self.state = "failed"
                     raise error
         finally:
             for task in (reading, probing, working):
                 task.cancel()
             await asyncio.gather(reading, probing, working, return_exceptions=True)
-        await self._snapshots.take(is_clean=True)
-        self.state = "stopped"
 
     def stop(self) -> None:
         """Ask the host to finish its batch, commit, take a snapshot and return from :meth:`run`."""
@@ -162,18 +163,29 @@ class Host:
         """Commit the last snapshot stands at, 0 = none since the start."""
         return self._snapshots.number
 
+    async def _take_lease(self) -> bool:
+        """Hold the lease; False if told to stop while standing by for it."""
+        if self.standby is not None:
+            return await self.standby.run(self._stopping)
+        await self.committer.acquire(list(self.core.streams))
+        return True
+
     async def _open(self) -> None:
         committer = self.committer
-        await committer.acquire(list(self.core.streams))
         if committer.commits == 0:
             self.core.epoch = committer.lease.epoch
             await self._commit(self.core.start(max(self._settings.start_ns, self._batch_time())))
-        else:
+        elif self.standby is None:
             await self._recover()
+        else:
+            self.core.epoch, self.replayed = committer.lease.epoch, self.standby.restored
+            if self.standby.from_other_code:
+                await self._snapshots.take()
         priorities = {name: Priority(priority) for name, priority in self.core.streams.items()}
         self._reader = PriorityReader(self._transport, priorities, committer.positions, committer.on_transport_error)
         self._snapshots.taken_ns = monotonic_ns()
         self.state = "running" if self._running.is_set() else "paused"
+        self.leading.set()
 
     async def _recover(self) -> None:
         committer, accepts = self.committer, self._settings.accept_other_code
@@ -268,6 +280,11 @@ class Host:
         await self.committer.commit(batch)
         if batch.replies:
             self.replies.settle(batch.replies)
+
+    @property
+    def standby_fact(self) -> StandbyFact | None:
+        """How it stands to its primary, None unless it stands by."""
+        return self.standby.fact if self.standby is not None and self.state == "standby" else None
 
     @property
     def lag_entries(self) -> int:

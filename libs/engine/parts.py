@@ -89,6 +89,7 @@ class ProcessParts:
         instance: This run of the process, unique over all runs.
         started_ns: Monotonic.
         stopping: Set once, when the process begins to end.
+        standby: Whether its engines stand by for another process.
     """
 
     settings: ProcessSettings
@@ -106,6 +107,7 @@ class ProcessParts:
     tasks: TaskBook = field(default_factory=TaskBook)
     started_ns: int = field(default_factory=monotonic_ns)
     stopping: bool = False
+    standby: bool = False
 
     @property
     def uptime_seconds(self) -> float:

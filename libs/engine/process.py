@@ -52,6 +52,7 @@ class Process:
         bus: How the process publishes.
         extra_tasks: Run beside the rest; one that raises ends the process, one that returns is finished.
         name: Producer name of the process; by default that of its first member.
+        standby: Follow another process of the same engines, and take its place when it falls silent or ends.
 
     Attributes:
         parts: What the members share.
@@ -70,6 +71,7 @@ class Process:
         bus: BusSettings | None = None,
         extra_tasks: Sequence[Adapter] = (),
         name: str = "",
+        standby: bool = False,
     ) -> None:
         self._components = list(components)
         self._services = list(services)
@@ -85,7 +87,7 @@ class Process:
         watch = BusWatch(transport, CODEC)
         self.parts = ProcessParts(
             settings, bus, transport, clock, CODEC, REGISTRY, instance, publisher, LoopMonitor(),
-            PingMonitor(transport), watch, HaltDesk(publisher, transport, watch.halts),
+            PingMonitor(transport), watch, HaltDesk(publisher, transport, watch.halts), standby=standby,
         )  # fmt: skip
         self.members: dict[str, Member] = {}
         self.started = asyncio.Event()
@@ -162,7 +164,7 @@ class Process:
                 self._host_tasks.append(task)
             for adapter in member.adapters:
                 name = f"{member.name}.{adapter.name}"
-                self._adapter_tasks.append(book.start(group, member.name, name, adapter.run()))
+                self._adapter_tasks.append(book.start(group, member.name, name, _when_leading(member, adapter)))
         for extra in self._extra_tasks:
             self._adapter_tasks.append(book.start(group, "", extra.name, extra.run()))
 
@@ -218,6 +220,13 @@ class Process:
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
         return f"process '{self._name}' could not go on: {type(first).__name__}: {first}"
+
+
+async def _when_leading(member: Member, adapter: Adapter) -> None:
+    """Run an adapter once its host stands by no more: what touches the world is done by one process."""
+    if member.host is not None:
+        await member.host.leading.wait()
+    await adapter.run()
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -1,4 +1,4 @@
-"""The process root of ``python -m services.<engine>``: environment in, exit code out."""
+"""The process root of ``python -m services.<engine> [--standby] [--port N]``: environment in, exit code out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import prometheus_client
 import structlog
 
 from libs.clock import LiveClock
+from libs.engine.arguments import Arguments, parse_arguments, with_port
 from libs.engine.assembly import settings_of
 from libs.engine.component import Component
 from libs.engine.errors import EngineError, SettingsError
@@ -39,9 +40,11 @@ def run_components(
         services: Services without an engine, likewise.
     """
     try:
-        chosen = list(components() if callable(components) else components)
+        arguments = parse_arguments(sys.argv[1:])
+        chosen = with_port(components() if callable(components) else components, arguments.port)
         tails = list(services() if callable(services) else services)
         settings, bus = ProcessSettings(), BusSettings()
+        check_standby(arguments, settings, tails)
         transport = make_transport(settings)
         names = [component.name for component in chosen] + [service.name for service in tails]
         levels = [found.log_level for found in (settings_of(component) for component in chosen) if found]
@@ -53,7 +56,7 @@ def run_components(
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     clock = LiveClock()
     configure_logging(clock, engine=names[0] if len(names) == 1 else "", level=levels[0] if levels else "info")
-    process = Process(chosen, settings, transport, clock, services=tails, bus=bus)
+    process = Process(chosen, settings, transport, clock, services=tails, bus=bus, standby=arguments.standby)
     sys.exit(run_process(process))
 
 
@@ -82,6 +85,28 @@ async def _run(process: Process) -> int:
         structlog.get_logger("process").critical("process_failed", error=str(error))
         return EXIT_MISCONFIGURED if isinstance(error, SettingsError) else EXIT_FAILED
     return 0
+
+
+def check_standby(arguments: Arguments, settings: ProcessSettings, services: Sequence[TailService]) -> None:
+    """Refuse options that mean nothing for what this process runs.
+
+    Raises:
+        SettingsError: With what to do instead.
+    """
+    if services and (arguments.standby or arguments.port is not None):
+        name = services[0].name
+        raise SettingsError(
+            f"{name} must be started without --standby and --port, was not; it keeps no state, so a second "
+            f"one runs beside the first: set {name.upper()}_PORT"
+        )
+    if (
+        arguments.standby
+        and settings.redis_url is not None
+        and settings.redis_url.get_secret_value().startswith("memory:")
+    ):
+        raise SettingsError(
+            "REDIS_URL must name a server that the primary uses too, was memory://, which ends with this process"
+        )
 
 
 def make_transport(settings: ProcessSettings) -> Transport:

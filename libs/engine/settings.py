@@ -160,6 +160,7 @@ class ProcessSettings(Settings):
         seed: Of everything drawn at random.
         stream_prefix: Of all keys of this fleet; the braces keep them on one node of a Redis cluster.
         snapshot_seconds: Time between the snapshots of a host while anything changes.
+        lease_seconds: Silence of a primary after which its standby takes over; equal in both.
         snapshot_events: Events a host reads between two snapshots at most, 0 = any number.
         replay_other_code: Replay a journal that other code wrote, every output compared; see ``docs/operations.md``.
         auth: ``on`` = writes need a token, ``strict`` = reads too, ``off`` = nothing does (loopback only).
@@ -178,6 +179,7 @@ class ProcessSettings(Settings):
     snapshot_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     snapshot_events: int = Field(default=250_000, ge=0)
     replay_other_code: bool = False
+    lease_seconds: float = Field(default=1.0, ge=0.2, le=60, allow_inf_nan=False)
     auth: Literal["on", "strict", "off"] = "on"
     jwt_secret: SecretStr | None = Field(default=None, min_length=32)
 

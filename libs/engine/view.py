@@ -79,6 +79,8 @@ class EngineView:
             halts=parts.watch.halts.in_force(),
             faults=tuple(str(fault) for fault in host.engine.status().get("faults", ())),
             pause_reason=self._pause_reason,
+            standby=host.standby_fact,
+            watched=host.lease.watched,
         )
 
     def counters(self) -> Mapping[str, Any]:

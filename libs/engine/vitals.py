@@ -60,6 +60,25 @@ class Halt:
 
 
 @dataclass(frozen=True, slots=True)
+class StandbyFact:
+    """How a standby stands to its primary.
+
+    Attributes:
+        primary_epoch: Newest epoch, 0 = nobody has ever held the lease.
+        follows_commit: Commit it has done again last.
+        lag_commits, lag_seconds: How far behind its primary it is.
+        primary_silent_seconds: For how long it has seen no sign of life of its primary.
+    """
+
+    primary_epoch: int
+    follows_commit: int
+    lag_commits: int
+    lag_seconds: float
+    primary_silent_seconds: float
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Vitals:
     """One reading of a host; ages are seconds, None = it has not happened yet.
 
@@ -74,6 +93,8 @@ class Vitals:
         snapshot_number: Commit the newest snapshot stands at, 0 = none.
         halts: Halts in force, most comprehensive first.
         faults: What the engine itself says is broken.
+        standby: Set while the host stands by; it then holds no epoch.
+        watched: Whether a standby watches this host.
     """
 
     state: EngineState
@@ -98,6 +119,8 @@ class Vitals:
     halts: tuple[Halt, ...] = ()
     faults: tuple[str, ...] = ()
     pause_reason: str = ""
+    standby: StandbyFact | None = None
+    watched: bool = False
 
     @property
     def halted(self) -> bool:

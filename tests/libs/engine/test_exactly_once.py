@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from libs.contracts.market import StepClosed
 from libs.contracts.portfolio import RecordCashFlow
 from libs.contracts.topics import CODEC
 from libs.engine.host import Host
+from libs.messagebus.errors import FencedError
 from libs.messagebus.memory import MemoryTransport
 from libs.messagebus.topic import Event
 from libs.messagebus.transport import START
@@ -24,7 +26,10 @@ from tests.libs.engine.instant_loop import run_instantly
 
 #: Everything the echo engine publishes; dead letters come from trades without a price and from timers that fail.
 OUTPUTS = ("strategy:high", "portfolio:high", "dead_letters:normal")
-METHODS = ("commit", "read", "save_snapshot", "acquire", "journal", "read_range", "load_snapshots", "tails", "trim")
+METHODS = (
+    "commit", "read", "save_snapshot", "acquire", "journal", "read_range", "load_snapshots", "tails", "trim", "renew",
+    "watch", "take_over", "release",
+)  # fmt: skip
 
 
 class Put(NamedTuple):
@@ -48,9 +53,9 @@ class Break(NamedTuple):
 
 
 class End(NamedTuple):
-    """End the host in one of the ways there are and start the next one."""
+    """End the host in one of the ways there are and start the next one; for the last two that is a standby, before."""
 
-    how: Literal["kill", "stop", "replace"]
+    how: Literal["kill", "stop", "replace", "kill beside a standby", "stop beside a standby"]
 
 
 Step = Put | Wait | Break | End | Literal["snapshot"]
@@ -87,7 +92,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
         st.sampled_from(METHODS),
         st.lists(st.sampled_from(["refused", "reply_lost", None]), min_size=1, max_size=4).map(tuple),
     ),
-    st.builds(End, st.sampled_from(["kill", "kill", "stop", "replace"])),
+    st.builds(End, st.sampled_from(["kill", "stop", "replace", "kill beside a standby", "stop beside a standby"])),
     st.just("snapshot"),
 )
 
@@ -112,9 +117,9 @@ async def run_history(history: list[Step], disturbed: bool) -> dict[str, list[tu
     faulty = FaultyTransport(transport)
     hosts: list[tuple[Host, asyncio.Task[None]]] = []
 
-    def start() -> None:
+    def start(standby: bool = False) -> None:
         host = make_host(faulty if disturbed else transport, FragileEngine, follow_events=True, start_ns=1_000,
-                         trims={"market:normal": 0, "inbox.portfolio:high": 0})  # fmt: skip
+                         trims={"market:normal": 0, "inbox.portfolio:high": 0}, standby=standby)  # fmt: skip
         hosts.append((host, asyncio.create_task(host.run())))
 
     start()
@@ -133,21 +138,28 @@ async def run_history(history: list[Step], disturbed: bool) -> dict[str, list[tu
             faulty.fail(step.method, *step.faults)
         elif step == "snapshot":
             hosts[-1][0]._snapshots.want()
+        elif "standby" in step.how:
+            start(standby=True)
+            await asyncio.sleep(2)
+            await end(*hosts[-2], step.how)
         else:
             await end(*hosts[-1], step.how)
             start()
     await until_quiet(transport)
-    await stopped(*hosts[-1])
+    await end(*hosts[-1], "stop")
     for _, running in hosts:  # one that was replaced and had nothing more to commit does not know it yet
         await killed(running)
     return {stream: await everything(transport, stream) for stream in OUTPUTS}
 
 
 async def end(host: Host, running: asyncio.Task[None], how: str) -> None:
-    if how == "kill" or host.state == "starting":
+    if how.startswith("kill") or host.state == "starting":
         await killed(running)
-    elif how == "stop":
-        await stopped(host, running)
+    elif how.startswith("stop"):
+        with suppress(FencedError):  # a standby took over while its renewals were refused
+            await stopped(host, running)
+    elif host.state == "standby":
+        await killed(running)
     # A host that is replaced goes on and finds itself fenced out at its next commit.
 
 
