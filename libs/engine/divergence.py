@@ -83,26 +83,28 @@ def first_difference(
 
 
 async def recorded_outputs(
-    transport: Transport, codec: Codec, registry: TopicRegistry, producer: str, first: int, events: int
+    transport: Transport, codec: Codec, registry: TopicRegistry, producer: str, numbers: range
 ) -> dict[int, Published]:
-    """What ``producer`` published under ``events`` sequence numbers from ``first`` on, as far as it is still there.
+    """What ``producer`` published under these sequence numbers, as far as it is still there.
+
+    Streams are walked through until all is found, those of the producer's own topics first.
 
     Raises:
         TransportError: If the bus cannot be asked.
     """
-    streams = {topic.stream for topic in registry.by_name.values() if topic.producer in (producer, "*")}
-    found: list[tuple[str, RecordBatch]] = []
-    for stream in sorted(streams):
+    found: dict[int, Published] = {}
+    topics = sorted(registry.by_name.values(), key=lambda topic: (topic.producer != producer, topic.stream))
+    for stream in dict.fromkeys(topic.stream for topic in topics):
         position = START
-        while page := await transport.read_range(stream, position, LAST, _PAGE):
+        while len(found) < len(numbers):
+            page = await transport.read_range(stream, position, LAST, _PAGE)
             batches = [batch for entry in page if (batch := _decoded(codec, entry)) and batch.producer == producer]
-            found += [(stream, one) for one in batches if first - len(one.events) < one.sequence < first + events]
-            passed = any(one.sequence >= first + events for one in batches)
-            if passed or page[-1].entry_id == position:
+            events = published_events((stream, one) for one in batches)
+            found |= {number: event for number, event in events.items() if number in numbers}
+            if not page or page[-1].entry_id == position or max(events, default=-1) >= numbers.stop:
                 break
-            position = page[-1].entry_id  # read again, and dropped again: equal sequence numbers are one event
-    numbers = range(first, first + events)
-    return {number: event for number, event in published_events(found).items() if number in numbers}
+            position = page[-1].entry_id  # read once more with the next page, to no effect
+    return dict(sorted(found.items()))
 
 
 async def describe_divergence(
@@ -119,9 +121,8 @@ async def describe_divergence(
     replayed = published_events((output.stream, core.codec.decode(output.data)) for output in batch.outputs)
     head = f"commit {number} of '{name}' must publish again what it published"
     try:
-        recorded = await recorded_outputs(
-            transport, core.codec, core.registry, name, entry.first_sequence, entry.outputs
-        )
+        numbers = range(entry.first_sequence, entry.first_sequence + entry.outputs)
+        recorded = await recorded_outputs(transport, core.codec, core.registry, name, numbers)
     except TransportError as error:
         return f"{head}, was different; what it published could not be read: {error}"
     gone = entry.outputs - len(recorded)
