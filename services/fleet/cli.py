@@ -78,6 +78,29 @@ def status(
 
 
 @app.command()
+def mirror(
+    source: Annotated[str, typer.Option("--from", envvar="MIRROR_FROM", help="Redis URL of the fleet to read.")],
+    target: Annotated[str, typer.Option("--to", envvar="MIRROR_TO", help="Redis URL of the fleet to write to.")],
+    topics: Annotated[str, typer.Option(help="Topics, separated by commas; * matches many.")],
+    cell: Annotated[str, typer.Option(help="Name of the source in event ids; by default made of its URL.")] = "",
+    to_cell: Annotated[str, typer.Option(help="The target's own cell, to know its ids in causes.")] = "",
+    from_prefix: Annotated[str, typer.Option(help="Beginning of the source's keys.")] = "{nautilus}",
+    to_prefix: Annotated[str, typer.Option(help="Beginning of the target's keys.")] = "{nautilus}",
+    newest: Annotated[bool, typer.Option("--newest", help="Begin with what is new, not with what is kept.")] = False,
+    accept_loss: Annotated[bool, typer.Option("--accept-loss", help="Go on though the source lost events.")] = False,
+) -> None:
+    """Mirror topics of one fleet into another, exactly once, until stopped."""
+    from services.fleet.bridging import run_mirror
+
+    raise SystemExit(
+        run_mirror(
+            source, target, topics, cell=cell, to_cell=to_cell, source_prefix=from_prefix, target_prefix=to_prefix,
+            from_newest=newest, accept_loss=accept_loss,
+        )
+    )  # fmt: skip
+
+
+@app.command()
 def version() -> None:
     """Print the version of the code."""
     print(CODE_VERSION)
