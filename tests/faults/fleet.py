@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -36,29 +36,38 @@ class MultiProcessFleet:
         children: By name; a member that was killed keeps its last process here.
     """
 
-    def __init__(self, redis: EmbeddedRedis, folder: Path) -> None:
+    def __init__(
+        self, redis: EmbeddedRedis, folder: Path, market: MarketDataSettings = MARKET, **settings: str
+    ) -> None:
         self.redis = redis
+        self.market = market
         self.ports = free_ports(MEMBERS)
         self.children: dict[str, Child] = {}
         self._folder = folder
-        self._environment = fleet_environment(
-            self.ports,
-            REDIS_URL=redis.url,
-            NAUTILUS_MODE="process",
-            NAUTILUS_AUTH="off",
-            NAUTILUS_DATA_DIR=str(folder / "var"),
-            NAUTILUS_CLOCK_TYPE="test",
-            NAUTILUS_CLOCK_START_TIME=str(survey(MARKET).first_ns),
-            # Short enough for some kills to come between a snapshot and its first commit, some long after.
-            NAUTILUS_SNAPSHOT_SECONDS="2",
-            MARKETDATA_START_DATE=str(MARKET.start_date),
-            MARKETDATA_END_DATE=str(MARKET.end_date),
-            MARKETDATA_SPEED="0",
+        self._environment = (
+            fleet_environment(
+                self.ports,
+                REDIS_URL=redis.url,
+                NAUTILUS_MODE="process",
+                NAUTILUS_AUTH="off",
+                NAUTILUS_DATA_DIR=str(folder / "var"),
+                NAUTILUS_CLOCK_TYPE="test",
+                NAUTILUS_CLOCK_START_TIME=str(survey(market).first_ns),
+                # Short enough for some kills to come between a snapshot and its first commit, some long after.
+                NAUTILUS_SNAPSHOT_SECONDS="2",
+                MARKETDATA_START_DATE=str(market.start_date),
+                MARKETDATA_END_DATE=str(market.end_date),
+                MARKETDATA_SPEED=str(market.speed),
+            )
+            | settings
         )
+        #: Environment of single members, where it is not that of all.
+        self.own_settings: dict[str, dict[str, str]] = {}
 
     def start(self, name: str, **settings: str) -> Child:
         """Start a member; it replaces the process that had the name."""
-        child = Child(f"services.{name}", (), self._environment | settings, self._folder / f"{name}.log")
+        environment = self._environment | self.own_settings.get(name, {}) | settings
+        child = Child(f"services.{name}", (), environment, self._folder / f"{name}.log")
         self.children[name] = child
         return child
 
@@ -92,13 +101,21 @@ class MultiProcessFleet:
         for name in self.children:
             wait_until(f"{name} is healthy", lambda name=name: self.health(name).get("status") == "healthy")
 
+    def restart_ended(self) -> dict[str, str]:
+        """What a supervisor does: start members that have ended; the last line each had written."""
+        ended = {}
+        for name, child in list(self.children.items()):
+            if child.exit_code is not None:
+                ended[name] = (child.said().splitlines() or [""])[-1]
+                self.start(name)
+        return ended
+
     def mend(self) -> None:
         """Start what is dead, thaw what is frozen and pause the replay; it does nothing to a fleet that is well."""
         self.redis.start()
-        for name, child in list(self.children.items()):
-            if child.exit_code is not None:
-                self.start(name)
+        for child in self.children.values():
             child.send(signal.SIGCONT)
+        self.restart_ended()
         for name in MEMBERS:
             self.wait_ready(name)
         if self.feed().get("state") == "running":
@@ -141,6 +158,13 @@ class MultiProcessFleet:
         """Wait until a timestamp is closed."""
         wait_until(f"the replay passes step {target}", lambda: self.step() >= target)
 
+    def pace(self, timestamps_a_second: float) -> None:
+        """How fast the replay goes on; 0 = as fast as it can."""
+        wait_until(
+            "the replay takes its new pace",
+            lambda: ask_json(self.ports["marketdata"], "/feeds/replay/speed", {"speed": timestamps_a_second}),
+        )
+
     def finish(self) -> RunReport:
         """Let the replay run to its end; what the bus then holds."""
         if self.feed()["state"] == "paused":
@@ -158,10 +182,18 @@ async def _report(url: str) -> RunReport:
 
 
 @contextmanager
-def multi_process_fleet(folder: Path) -> Iterator[MultiProcessFleet]:
-    """A whole fleet with its replay paused after the first timestamps."""
+def multi_process_fleet(
+    folder: Path, market: MarketDataSettings = MARKET, through: Callable[[MultiProcessFleet], None] | None = None
+) -> Iterator[MultiProcessFleet]:
+    """A whole fleet with its replay paused after the first timestamps.
+
+    Args:
+        through: Changes the fleet before its members start.
+    """
     with EmbeddedRedis(folder / "redis", appendfsync="always", binary=redis_binary("any")) as redis:
-        fleet = MultiProcessFleet(redis, folder)
+        fleet = MultiProcessFleet(redis, folder, market)
+        if through is not None:
+            through(fleet)
         try:
             for name in MEMBERS:
                 fleet.start(name)
