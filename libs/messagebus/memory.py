@@ -281,7 +281,7 @@ class MemoryTransport:
             if stream is None:
                 continue
             readers = [state for state in self._readers.values() if name in state.streams]
-            if any(not state.snapshots for state in readers):
+            if any(len(state.snapshots) < 2 for state in readers):
                 continue
             bound = min((number_of(state.snapshots[-1][1].get(name, START)) for state in readers), default=stream.last)
             bound = min(bound, self.groups.floor(name, stream.last))
@@ -291,7 +291,7 @@ class MemoryTransport:
                 stream.first += drop
                 removed += drop
         for state in self._readers.values():
-            if state.snapshots:
+            if len(state.snapshots) == 2:
                 oldest = state.snapshots[-1][0].number
                 before = len(state.journal)
                 state.journal = [entry for entry in state.journal if entry[0] > oldest]

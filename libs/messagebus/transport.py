@@ -222,7 +222,7 @@ class Transport(Protocol):
     async def trim(self, retention: Mapping[str, int]) -> int:
         """Trim each stream up to the lowest older-snapshot position of its readers.
 
-        At least ``retention`` entries stay. A stream with a registered reader that has no snapshot is left alone.
-        Journals are trimmed to the older of the two snapshots. Returns the entries removed.
+        At least ``retention`` entries stay. A stream with a registered reader that has fewer than two snapshots is left
+        alone. Journals are trimmed to the older of the two. Returns the entries removed.
         """
         ...

@@ -151,6 +151,8 @@ async def trimming_stops_at_the_lowest_older_snapshot(bus: BusUnderTest) -> None
     for number in range(1, 5):
         await transport.commit(step("fast", 1, number))
     await snapshot_at_tails(transport, "fast", 1, ["s"])
+    assert await transport.trim({"s": 0}) == 0  # were its only snapshot damaged, "fast" would start at the beginning
+    await snapshot_at_tails(transport, "fast", 2, ["s"])
     assert await transport.trim({"s": 0}) == 1  # a journal entry; "slow" has no snapshot and could start anywhere
     for number, reached in ((1, entries[3]), (2, entries[7])):
         await transport.save_snapshot("slow", 1, StoredSnapshot(number, b""), {"s": reached.entry_id})
