@@ -204,6 +204,8 @@ class MemoryWorkQueue:
     async def newest(self, stream: str, before: str, count: int) -> list[Entry]:
         """See :meth:`WorkQueue.newest`."""
         await self._transport.ping()
+        if before == START:
+            return []
         last = f"{number_of(before) - 1}-0" if before else f"{2**63}-0"
         found = await self._transport.read_range(stream, START, last, 2**62)
         return found[::-1][:count]
