@@ -30,6 +30,7 @@ class Published:
     Attributes:
         cause: Id of the event it was published on, "" for none (a timer, a start).
         ts_publish: The engine's clock when its batch was closed.
+        references: Ids of what it names as what it was computed from.
     """
 
     event_id: str
@@ -38,6 +39,7 @@ class Published:
     cause: str
     correlation: str
     ts_publish: int
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def published_events(batches: Iterable[tuple[str, RecordBatch]]) -> dict[int, Pu
         for index, event in enumerate(batch.events):
             found[batch.sequence + index] = Published(
                 batch.event_id(index), stream, event, batch.causation_id(index), batch.correlation_id(index),
-                batch.ts_publish,
+                batch.ts_publish, tuple(batch.references_of(index)),
             )  # fmt: skip
     return found
 

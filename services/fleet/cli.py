@@ -101,6 +101,49 @@ def mirror(
 
 
 @app.command()
+def record(
+    file: Annotated[Path, typer.Argument(help="The recording to write; a new file.")],
+    redis: Annotated[str, typer.Option(help="Bus to record; default REDIS_URL, else the data directory.")] = "",
+    data_dir: Annotated[Path | None, typer.Option(help="Of an embedded fleet, running or stopped.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on recording until Ctrl-C.")] = False,
+) -> None:
+    """Copy the state of a run (streams, journals, snapshots) into one file."""
+    from services.fleet.record.commands import run_record
+
+    raise SystemExit(run_record(file, redis, data_dir, follow=follow))
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A recording.")],
+    engine: Annotated[str, typer.Option(help="Name of an engine, or all.")],
+    from_commit: Annotated[int | None, typer.Option(min=1, help="Begin as late as possible before this one.")] = None,
+    until: Annotated[str, typer.Option(help="Stop after this commit, or right after this event.")] = "",
+    inspect: Annotated[str | None, typer.Option(help="Print the state there: '.', or a dotted path into it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run today's code over a recording: identical (exit 0), or the first difference side by side (exit 1)."""
+    from services.fleet.record.commands import run_replay
+
+    raise SystemExit(run_replay(file, engine, from_commit=from_commit, until=until, inspect=inspect, as_json=as_json))
+
+
+@app.command()
+def trace(
+    event_id: Annotated[str, typer.Argument(help="producer:sequence, e.g. strategy:1042.")],
+    file: Annotated[Path | None, typer.Option(help="Trace in a recording instead of on the bus.")] = None,
+    redis: Annotated[str, typer.Option(help="Bus to read; default REDIS_URL, else the data directory.")] = "",
+    data_dir: Annotated[Path | None, typer.Option(help="Of an embedded fleet, running or stopped.")] = None,
+    sources: Annotated[bool, typer.Option("--sources", help="Also follow market data to its source.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Walk an event back to the market events it came from, with every value on the way."""
+    from services.fleet.record.commands import run_trace
+
+    raise SystemExit(run_trace(event_id, file, redis, data_dir, sources=sources, as_json=as_json))
+
+
+@app.command()
 def version() -> None:
     """Print the version of the code."""
     print(CODE_VERSION)
