@@ -144,6 +144,18 @@ def trace(
 
 
 @app.command()
+def readers(
+    forget: Annotated[str, typer.Option(help="Take this reader, which must be stopped for good, off the list.")] = "",
+    redis: Annotated[str, typer.Option(help="The bus; default REDIS_URL, else the data directory.")] = "",
+    data_dir: Annotated[Path | None, typer.Option(help="Of an embedded fleet, running or stopped.")] = None,
+) -> None:
+    """List who reads the bus and so holds back its trimming, or deregister one that never comes back."""
+    from services.fleet.readers import run_readers
+
+    raise SystemExit(run_readers(redis, data_dir, forget))
+
+
+@app.command()
 def version() -> None:
     """Print the version of the code."""
     print(CODE_VERSION)
