@@ -35,7 +35,7 @@ _WRITES: Final = tuple(
     for pattern, permission in (
         (r"/auth/(logout|password)", "read:system"),
         (r"/(control|risk)/halt", "control:halt"),
-        (r"/control/.*|/risk/resume|/auth/.*|/connections/.*|/broadcast", "admin:all"),
+        (r"/control/.*|/risk/resume|/auth/.*|/connections/.*|/broadcast|/dlq/.*", "admin:all"),
         (r"/orders(/.*)?|/ib/orders/.*|.*/rebalance", "write:orders"),
         (r"/(strategies|deployments)(/.*)?", "write:strategies"),
         (r"/risk/(limits|breaches|monitor)(/.*)?", "write:limits"),

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from libs.version import CODE_VERSION
+from services.fleet import dlq
 
 app = typer.Typer(
     add_completion=False,
@@ -18,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Nautilus: a trading fleet that can be killed at any moment with nothing lost or doubled.",
 )
+
+app.add_typer(dlq.app, name="dlq")
 
 _DAY_FORMATS = ["%Y-%m-%d"]
 
@@ -41,7 +44,7 @@ def simulate(
     output: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
 ) -> None:
     """Run the whole fleet on the memory transport under a test clock, as fast as it goes."""
-    from libs.engine.errors import SettingsError
+    from libs.engine.errors import NondeterminismError, SettingsError
     from services.fleet.simulate import simulate as run
     from services.fleet.terminal import SimulationProgress, plain_report, print_report
     from services.marketdata.errors import DatasetError
@@ -56,9 +59,9 @@ def simulate(
         settings = MarketDataSettings(**chosen)
         with SimulationProgress() as progress:
             result = run(settings, schedule_seed=schedule_seed, on_step=progress.on_step)
-    except (SettingsError, DatasetError) as error:
+    except (SettingsError, DatasetError, NondeterminismError) as error:
         print(f"nautilus simulate: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        raise SystemExit(1 if isinstance(error, NondeterminismError) else 2) from None
     print_report(result)
     if output is not None:
         output.write_text(json.dumps(plain_report(result), indent=2) + "\n")

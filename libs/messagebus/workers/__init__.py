@@ -13,6 +13,7 @@ from libs.messagebus.workers.errors import (
     WorkError,
 )
 from libs.messagebus.workers.job import Job
+from libs.messagebus.workers.letters import LetterDesk, StoredLetter
 from libs.messagebus.workers.memory_queue import MemoryWorkQueue
 from libs.messagebus.workers.metrics import WorkerMetrics
 from libs.messagebus.workers.opening import work_queue
@@ -29,6 +30,7 @@ __all__ = [
     "JobCancelled",
     "JobRejected",
     "JobRoute",
+    "LetterDesk",
     "LetterError",
     "LetterLostError",
     "LetterSettledError",
@@ -37,6 +39,7 @@ __all__ = [
     "RedisWorkQueue",
     "RetryPolicy",
     "SharedStreamError",
+    "StoredLetter",
     "StreamFacts",
     "TopicCounts",
     "WorkError",

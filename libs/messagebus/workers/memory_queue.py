@@ -9,7 +9,7 @@ from libs.clock import Clock
 from libs.messagebus.groups import ConsumerGroup, PendingEntry
 from libs.messagebus.memory import MemoryTransport
 from libs.messagebus.memory_state import number_of
-from libs.messagebus.transport import START, Entry, Output
+from libs.messagebus.transport import START, Entry, Output, entry_before
 from libs.messagebus.workers.errors import GroupLostError, InactiveError, SharedStreamError
 from libs.messagebus.workers.queue import Backlog, Claimed, Delivery, Failure, Settlement, Standing, Verdict
 from libs.messagebus.workers.redis_queue import shared_text
@@ -206,7 +206,7 @@ class MemoryWorkQueue:
         await self._transport.ping()
         if before == START:
             return []
-        last = f"{number_of(before) - 1}-0" if before else f"{2**63}-0"
+        last = entry_before(before) if before else f"{2**63}-0"
         found = await self._transport.read_range(stream, START, last, 2**62)
         return found[::-1][:count]
 

@@ -174,6 +174,7 @@ def test_a_refresh_token_used_twice_ends_its_login_and_only_its_login(tmp_path: 
         ("POST", "/api/v1/auth/login", None), ("GET", "/status", "read:system"), ("POST", "/health", "execute:trades"),
         ("POST", "/control/halt", "control:halt"), ("POST", "/api/v1/engines/risk/control/halt", "control:halt"),
         ("POST", "/control/resume", "admin:all"), ("POST", "/api/v1/risk/halt", "control:halt"),
+        ("POST", "/api/v1/dlq/5-0.0/retry", "admin:all"), ("GET", "/api/v1/dlq", "read:system"),
         ("POST", "/orders", "write:orders"), ("DELETE", "/api/v1/orders/1", "write:orders"),
         ("PUT", "/risk/limits/x", "write:limits"), ("POST", "/features/calculate/A", "run:jobs"),
         ("POST", "/api/v1/engines/collateral/api/v1/collateral/margin/calculate", "run:jobs"),
