@@ -1,0 +1,146 @@
+"""Recovery: what the journal costs, how fast it is replayed, and how soon a killed engine is ready again.
+
+Journal: commits of the same batches with and without their journal entry (and the hash of the outputs in it), in turns
+on one server, the next batch handled while a commit is in flight, as a host does it. The cost is the share of commits a
+second that the entry takes.
+
+Replay: a host of a counting engine handles a filled stream, in batches as large as it finds them, and is killed; the
+next host starts without a snapshot, so everything is replayed and every hash compared. The peer is the live run before.
+
+Ready: `python -m services.portfolio` under a steady load of quotes, killed with SIGKILL when its last snapshot is about
+to be ten seconds old, and started again at once while the load goes on; from the start of the process to
+`/health/ready`. Python's own start and the imports are most of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvloop
+
+from benchmarks.recovery_parts import (
+    EngineProcess,
+    commit_seconds,
+    connected,
+    fill,
+    live_seconds,
+    no_journal,
+    publish_quotes,
+    replay_seconds,
+)
+from benchmarks.table import Options, Summary, Table, options, summarise
+from libs.messagebus.redis import EmbeddedRedis
+
+REPLAY_BAR = 200_000
+READY_BAR_SECONDS = 3.0
+JOURNAL_BAR_PERCENT = 10.0
+SNAPSHOT_SECONDS = 10.0
+_QUOTES_A_SECOND = 5_000
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """URL of a fresh server."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, EmbeddedRedis(folder) as server:
+        yield server.url
+
+
+async def journal_rates(url: str, batch: int, commits: int, rounds: int) -> tuple[float, float]:
+    """Median commits a second with and without the journal, in turns; a first round of each is thrown away."""
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    async with connected(url, f"{{cost{batch}}}") as transport:
+        await fill(transport, batch * commits, batch)
+        for turn in range(rounds + 1):
+            for with_journal in (True, False):
+                reader = f"r{turn}{with_journal}"
+                if with_journal:
+                    seconds = await commit_seconds(transport, reader, commits, batch)
+                else:
+                    with no_journal():
+                        seconds = await commit_seconds(transport, reader, commits, batch)
+                if turn:
+                    taken[with_journal].append(len(seconds) / sum(seconds))
+    with_it, without = (sorted(taken[which])[len(taken[which]) // 2] for which in (True, False))
+    return with_it, without
+
+
+async def replay_rates(url: str, batch: int, events: int, rounds: int) -> tuple[list[float], list[float]]:
+    """Events a second, replayed and live, of each round."""
+    replayed, live = [], []
+    for turn in range(rounds):
+        async with connected(url, f"{{replay{batch}-{turn}}}") as transport:
+            await fill(transport, events, batch)
+            live.append(events / await live_seconds(transport, events))
+            replayed.append(events / await replay_seconds(transport, events))
+    return replayed, live
+
+
+async def ready_seconds(url: str, rounds: int) -> tuple[list[float], list[int]]:
+    """Seconds from start to ready after each kill, and the journal entries that had to be replayed."""
+    told = asyncio.Event()
+    loading = asyncio.create_task(publish_quotes(url, _QUOTES_A_SECOND, told))
+    seconds, replayed = [], []
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        engine = EngineProcess(url, folder, SNAPSHOT_SECONDS)
+        try:
+            await asyncio.to_thread(engine.start)
+            for _ in range(rounds):
+                await _until_old_snapshot(engine)
+                engine.end(signal.SIGKILL)
+                seconds.append(await asyncio.to_thread(engine.start))
+                counters = (await asyncio.to_thread(engine.ask, "/health")).get("counters", {})
+                replayed.append(counters["replayed_at_start"])
+        finally:
+            engine.end(signal.SIGKILL)
+    told.set()
+    await loading
+    return seconds, replayed
+
+
+async def _until_old_snapshot(engine: EngineProcess) -> None:
+    """Return when the next snapshot is due within half a second."""
+    age = None
+    while age is None or age < SNAPSHOT_SECONDS - 0.5:
+        await asyncio.sleep(0.05)
+        age = (await asyncio.to_thread(engine.ask, "/status")).get("snapshot", {}).get("age_seconds")
+
+
+def measure(chosen: Options) -> Table:
+    """Run everything and return the table."""
+    table = Table("journal and recovery", peer="the same without a journal, or live")
+    rounds = 3 if chosen.quick else 15
+    for batch, commits in ((1, 1_500), (64, 1_000), (512, 400)):
+        with redis() as url:
+            ours, peer = uvloop.run(journal_rates(url, batch, commits // (3 if chosen.quick else 1), rounds))
+        table.add(f"commits of {batch} events with their journal", Summary(ours, rounds), "commits/s", peer=peer,
+                  better="higher")  # fmt: skip
+        table.add("  what the journal takes of them", Summary(100 * (1 - ours / peer), rounds), "%",
+                  bar=JOURNAL_BAR_PERCENT)  # fmt: skip
+    for batch, events in ((512, 512 * 400), (16, 16 * 4_000)):
+        with redis() as url:
+            replayed, live = uvloop.run(replay_rates(url, batch, events, 1 if chosen.quick else 5))
+        bar = REPLAY_BAR if batch == 512 else None
+        table.add(f"replay of the journal, entries of {batch} events", summarise(replayed), "events/s",
+                  peer=summarise(live).value, bar=bar, better="higher")  # fmt: skip
+    with redis() as url:
+        seconds, entries = uvloop.run(ready_seconds(url, 1 if chosen.quick else 5))
+    table.add("ready after kill -9, snapshot 10 s old", summarise(seconds), "s", bar=READY_BAR_SECONDS)
+    table.add("  commits replayed", summarise(entries), "commits")
+    return table
+
+
+def main() -> int:
+    chosen = options(__doc__)
+    began = time.perf_counter()
+    table = measure(chosen)
+    print(f"took {time.perf_counter() - began:.0f} s")
+    return table.finish(chosen)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
