@@ -14,7 +14,7 @@ How it sees::
     date.today, datetime.today                                   they call time.time
 
 Wrappers and hook look at one thread-local flag and let everything pass unless a guarded block is open *on this
-thread*; entering one costs about half a microsecond a batch. A module that a handler imports for the first time may do
+thread*; entering one costs about two microseconds a batch. A module that a handler imports for the first time may do
 as it likes while it loads, and so may finalizers that the garbage collector happens to run.
 
 What it cannot see: C code that asks the system itself (``numpy.datetime64("now")``), a function stored in a default
@@ -33,7 +33,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, ParamSpec, TypeVar
 
 from libs.engine.errors import NondeterminismError
-from libs.engine.watched_calls import INTERPRETER_EVENTS, replace_numpy, replace_watched
+from libs.engine.watched_calls import INTERPRETER_EVENTS, replace_watched
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,7 +53,6 @@ class _Here(threading.local):
 
 _here = _Here()
 _is_installed = False
-_is_numpy_replaced = False
 
 
 class guarded:  # noqa: N801 (used like a function, as contextlib's managers are)
@@ -111,15 +110,13 @@ def install() -> None:
     Modules of the project, of tests and of strategies that are loaded already and hold one of the functions under a
     name of their own (``from time import time``) are given the wrapper; later ones find it by themselves.
     """
-    global _is_installed, _is_numpy_replaced
-    if not _is_installed:
-        _is_installed = True
-        _replace_held(replace_watched(_refuse_if_guarded))
-        sys.addaudithook(_on_audit_event)
-        gc.callbacks.append(_on_collection)
-    if not _is_numpy_replaced and (module := sys.modules.get("numpy.random")) is not None:
-        _is_numpy_replaced = True
-        _replace_held(replace_numpy(module, _refuse_if_guarded))
+    global _is_installed
+    if _is_installed:
+        return
+    _is_installed = True
+    _replace_held(replace_watched(_refuse_if_guarded))
+    sys.addaudithook(_on_audit_event)
+    gc.callbacks.append(_on_collection)
 
 
 def _replace_held(replaced: Mapping[int, Any]) -> None:

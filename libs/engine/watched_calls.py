@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
 
@@ -55,7 +56,7 @@ _NUMPY_HARMLESS: Final = frozenset({"get_state"})
 
 
 def replace_watched(gate: Gate) -> dict[int, Any]:
-    """Put wrappers in place of the watched functions of the standard library.
+    """Put wrappers in place of the watched functions of the standard library and of numpy.
 
     Returns:
         The wrappers by the ``id`` of the function that each replaces.
@@ -75,22 +76,26 @@ def replace_watched(gate: Gate) -> dict[int, Any]:
     for name, value in list(vars(random).items()):
         if getattr(value, "__self__", None) is hidden:
             _replace(random, name, gate, CHANCE, replaced)
+    _replace_in_numpy(gate, replaced)
     _replace_methods(gate)
     _replace_in_datetime(gate)
     return replaced
 
 
-def replace_numpy(module: ModuleType, gate: Gate) -> dict[int, Any]:
-    """The same for the functions of ``numpy.random``, which share one hidden generator.
+def _replace_in_numpy(gate: Gate, replaced: dict[int, Any]) -> None:
+    """The functions of ``numpy.random``, which share one hidden generator.
 
-    A ``Generator`` with a seed stays free; one without asks the system for chance, which is watched already.
+    A ``Generator`` with a seed stays free; one without asks the system for chance, which is watched already. The module
+    is loaded here, since numpy itself loads it only when a handler first names it.
     """
-    replaced: dict[int, Any] = {}
+    try:
+        module = import_module("numpy.random")
+    except ImportError:
+        return
     hidden = type(getattr(module, "mtrand")._rand)  # noqa: B009
     shared = {name for name, value in vars(module).items() if isinstance(getattr(value, "__self__", None), hidden)}
     for name in sorted(shared - _NUMPY_HARMLESS | {"seed", "set_state"}):
         _replace(module, name, gate, CHANCE, replaced)
-    return replaced
 
 
 def _replace(
@@ -133,7 +138,7 @@ def _replace_in_datetime(gate: Gate) -> None:
 
     A type of C refuses assignment, and a subclass put in its place in each module would be another type: isinstance,
     msgspec and pydantic would tell the two apart. So the entry is exchanged in the dictionary behind the type, and the
-    interpreter is told to forget what it cached. ``tests/libs/engine/test_guards.py`` fails where this does not work.
+    interpreter is told to forget what it cached. ``tests/determinism/test_guard.py`` fails where this does not work.
     """
     names: dict[str, Any] = gc.get_referents(datetime.__dict__)[0]
     for name in ("now", "utcnow"):

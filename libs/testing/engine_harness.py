@@ -52,7 +52,7 @@ class EngineHarness:
         self.engine: Any = None
         self._core: EngineCore
         self._build(start_ns)
-        with guarded(self.engine.name):
+        with guarded(self._core.engine.name):
             started = self._core.start(start_ns)
         self._collect(started)
 
