@@ -9,7 +9,7 @@ import pytest
 from libs.contracts.system import EngineState
 from libs.engine.health import HealthLimits, checks_of, is_healthy, reasons_of, status_of, waiting_for
 from libs.engine.settings import BusSettings
-from libs.engine.vitals import Halt, InputFact, TaskFact, UpstreamFact, Vitals
+from libs.engine.vitals import Halt, InputFact, StandbyFact, TaskFact, UpstreamFact, Vitals
 from services.gateway.settings import GatewaySettings
 
 WELL = Vitals(
@@ -37,6 +37,12 @@ def _upstream(age: float | None, uptime: float = 100.0) -> Vitals:
     return replace(WELL, uptime_seconds=uptime, upstreams=(UpstreamFact("features", age),))
 
 
+def _standby(lag_commits: int, lag_seconds: float) -> Vitals:
+    fact = StandbyFact(3, 40, lag_commits, lag_seconds, 0.1, 1.0)
+    stale = (InputFact("marketdata.bar", None, None, 0, 5.0),)  # its primary reads, it does not
+    return replace(WELL, state="standby", epoch=0, inputs=stale, standby=fact)
+
+
 HEALTHY = {
     "as it should be": WELL,
     "idle for an hour, nothing waits": replace(WELL, progress_age_seconds=3600.0),
@@ -54,6 +60,10 @@ HEALTHY = {
 }
 
 BROKEN = {
+    "a standby that cannot follow": (
+        _standby(900, 5.1),
+        "standby has followed to commit 40, 900 behind for 5.1 s",
+    ),
     "the bus is lost": (replace(WELL, bus_age_seconds=5.1), "message bus answered 5.1 s ago"),
     "the bus never answered": (replace(WELL, bus_age_seconds=None), "message bus has not answered yet"),
     "no progress under lag": (
@@ -151,3 +161,9 @@ def test_a_dead_engine_is_told_within_ten_seconds() -> None:
     limits, bus, gateway = HealthLimits(), BusSettings(), GatewaySettings()
     assert max(limits.upstream, 4 * bus.heartbeat_seconds, limits.unseen_upstream, limits.bus) + 1.0 <= 10.0
     assert 2 * gateway.health_seconds + gateway.health_timeout_seconds <= 10.0
+
+
+def test_a_standby_is_well_and_takes_no_work() -> None:
+    assert is_healthy(_standby(3, 0.2))
+    assert status_of(_standby(3, 0.2), checks_of(_standby(3, 0.2))) == "standby"
+    assert waiting_for(_standby(0, 0.0)) == ["engine stands by for its primary"]
