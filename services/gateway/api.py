@@ -48,7 +48,7 @@ def router(upstreams: Upstreams, settings: GatewaySettings) -> APIRouter:
         target = target_of(request.scope["path"])
         if target is None:
             raise Problem(404, "not-found", f"no engine answers /api/v1/{path}", "see GET /api/v1/routes")
-        _limit(request, reads if is_read(request.method) else writes)
+        check_rate(request, reads if is_read(request.method) else writes)
         headers = {name: request.headers[name] for name in FORWARDED if name in request.headers}
         headers[CORRELATION_HEADER] = request.state.correlation_id
         body = await request.body()
@@ -74,7 +74,12 @@ def _quoted(target: str) -> str:
     return quote(target, safe="/:@!$&'()*+,;=~-._")
 
 
-def _limit(request: Request, limiter: RateLimiter) -> None:
+def check_rate(request: Request, limiter: RateLimiter) -> None:
+    """Count a request.
+
+    Raises:
+        Problem: 429 if its sender asks too often.
+    """
     principal = principal_of(request)
     address = request.client.host if request.client else ""
     name = address if principal.name in ("anonymous", "local") else principal.name

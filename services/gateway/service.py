@@ -24,6 +24,7 @@ from services.gateway.fleet import fault_of
 from services.gateway.health_api import FleetView, health_router
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.settings import EngineUrls, GatewaySettings
+from services.gateway.trace_api import trace_router
 
 #: Who the gateway is to the engines when it asks for itself.
 _ITSELF: Final = Principal("gateway", ("viewer",))
@@ -66,6 +67,7 @@ def gateway_service(settings: GatewaySettings, urls: EngineUrls) -> TailService:
                 health_router(FleetView(rounds, upstreams, settings, heartbeat_ages), context.clock),
                 auth_router(desk),
                 console_router(settings.stale_seconds, context.process.auth),
+                trace_router(context.transport, settings),
                 router(upstreams, settings),
             ),
             counters=lambda: _counters(upstreams, relay),

@@ -3,8 +3,8 @@
 ::
 
     magic    8 bytes  "NAUTREC" and the version of the format
-    frame*            kind (1), stored bytes (4), bytes uncompressed (4), CRC-32 of the kind and what is stored (4)
-                      - all big-endian - then the zlib-compressed MessagePack of one of the structs below
+    frame*            kind (1), stored bytes (4), bytes uncompressed (4), CRC-32 of those nine bytes and what is
+                      stored (4), all big-endian; then the zlib-compressed MessagePack of one of the structs below
     trailer 16 bytes  offset of the index frame (8), "NAUTEND" and the version
 
 The index frame is written last, so a file without a trailer was cut off and says so.
@@ -150,7 +150,7 @@ class ContainerWriter:
 
     def _append(self, kind: int, raw: bytes) -> None:
         stored = zlib.compress(raw, _LEVEL)
-        self._file.write(_FRAME.pack(kind, len(stored), len(raw), zlib.crc32(stored, kind)))
+        self._file.write(_FRAME.pack(kind, len(stored), len(raw), _checksum(kind, len(raw), stored)))
         self._file.write(stored)
 
     def __enter__(self) -> ContainerWriter:
@@ -219,7 +219,7 @@ class ContainerReader:
             data = self._file.read(stored)
             if len(data) < stored:
                 break
-            if zlib.crc32(data, kind) != checksum:
+            if _checksum(kind, raw, data) != checksum:
                 raise self._damaged(offset, "has another checksum than was written")
             offsets.append(offset)
             offset += _FRAME.size + stored
@@ -239,3 +239,7 @@ class ContainerReader:
         return RecordingDamagedError(
             f"{self.path} is damaged: the frame at byte {offset} {what}; copy or record it again"
         )
+
+
+def _checksum(kind: int, raw: int, stored: bytes) -> int:
+    return zlib.crc32(stored, zlib.crc32(_FRAME.pack(kind, len(stored), raw, 0)[:9]))
