@@ -89,7 +89,12 @@ def refusal_of(reply: ReplyError, reader: str, epoch: int, number: int) -> Messa
     """
     if reply.code == "FENCED" and 0 < int(reply.detail) < epoch:
         return StateLostError(
-            f"epoch of '{reader}' must be {epoch}, was {reply.detail}: the server lost acknowledged writes; {_AGAIN}"
+            f"epoch of '{reader}' must be {epoch}, was {reply.detail}: the log of the server went backward; {_AGAIN}"
+        )
+    if reply.code == "FENCED" and reply.detail == "0":
+        return FencedError(
+            f"epoch of '{reader}' must be {epoch}, was none at all: the log of the server went backward (FLUSHALL, "
+            f"restored backup) or never knew it; {_AGAIN}"
         )
     if reply.code == "FENCED":
         return FencedError(
@@ -100,7 +105,7 @@ def refusal_of(reply: ReplyError, reader: str, epoch: int, number: int) -> Messa
         text = f"commit of '{reader}' must be number {reply.detail}, was {number}"
     else:
         text = f"snapshot of '{reader}' must be at commit {reply.detail} or later, was {number}"
-    return StateLostError(f"{text}: the server lost commits; {_AGAIN}")
+    return StateLostError(f"{text}: the log of the server went backward, it lost commits; {_AGAIN}")
 
 
 def log_lost(reply: ReplyError) -> StateLostError:
