@@ -17,26 +17,29 @@ from libs.messagebus.workers.entries import OpenEntry
 from libs.messagebus.workers.job import Job
 from libs.messagebus.workers.policy import JobRoute
 from libs.messagebus.workers.queue import Delivery, Letter, Standing
+from libs.messagebus.workers.statistics import WorkerStatistics
 
 _NOTHING = RecordBatch("", 0, 0, [])
 
 
 class Intake:
-    """Decodes deliveries of one worker and writes its dead letters.
-
-    Attributes:
-        undecodable: Events and whole entries that could not be decoded.
-    """
+    """Decodes deliveries of one worker and writes its dead letters."""
 
     def __init__(
-        self, codec: Codec, group: str, consumer: str, clock: Clock, report: Callable[[Job[Any], float, str], None]
+        self,
+        codec: Codec,
+        group: str,
+        consumer: str,
+        clock: Clock,
+        statistics: WorkerStatistics,
+        report: Callable[[Job[Any], float, str], None],
     ) -> None:
-        self.undecodable = 0
         self._codec = codec
         self._group = group
         self._consumer = consumer
         self._clock = clock
         self._report = report
+        self._statistics = statistics
         self._serial = count()
 
     def open(
@@ -86,12 +89,12 @@ class Intake:
     def _unreadable(self, entry: Entry, error: str, standing: Standing) -> OpenEntry:
         opened = OpenEntry(entry, _NOTHING, 1, False, standing)
         if opened.left:
-            self.undecodable += 1
+            self._statistics.undecodable += 1
             opened.give_up(self._letter(entry, 0, "", "", error, entry.data, error, 1))
         return opened
 
     def _undecodable(self, opened: OpenEntry, bad: BadEvent) -> None:
-        self.undecodable += 1
+        self._statistics.undecodable += 1
         event_id = opened.batch.event_id(bad.index)
         letter = self._letter(opened.entry, bad.index, event_id, "", bad.error, bad.payload, bad.error, 1)
         opened.give_up(letter)

@@ -108,11 +108,13 @@ class Keeper:
     async def _hold(self, lane: Lane, reader: Reader) -> None:
         """Serve an ordered stream, or stand by; what the one before left comes before anything new."""
         queue, visibility = self._queue, self._settings.visibility_ms
+        asked_ns = self._shop.clock.timestamp_ns()
         if not await queue.hold(lane.stream, self._group, self._shop.consumer, visibility):
             if lane.active.is_set():
                 self._log.warning("stream_taken_over", stream=lane.stream)
                 lane.abandon()
             return
+        lane.held_until_ns = asked_ns + visibility * 1_000_000
         if lane.active.is_set():
             return
         await reader.open()

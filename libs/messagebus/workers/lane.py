@@ -44,6 +44,7 @@ class Lane:
     Attributes:
         ordered: One worker serves it, and jobs with one key follow each other.
         active: Set while this worker may take; always, unless the stream is ordered.
+        held_until_ns: When the lease on an ordered stream runs out, unless it is renewed.
         opened: Entries taken and not finished, oldest first.
         dirty: Those of them with something to write down.
         waiting: Jobs that wait for a retry, or behind one with their key.
@@ -56,6 +57,7 @@ class Lane:
         self.ordered = any(route.ordered for route in routes)
         self.queues = {route.topic.name: JobQueue(route) for route in routes}
         self.active = asyncio.Event()
+        self.held_until_ns = 0
         self.opened: dict[str, OpenEntry] = {}
         self.dirty: dict[str, OpenEntry] = {}
         self.waiting = 0

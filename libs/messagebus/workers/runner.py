@@ -83,6 +83,9 @@ class Runner:
                 self._finish(job)
             elif job.due_ns and job.due_ns > shop.clock.timestamp_ns():
                 self._park(job)
+            elif lane.ordered and shop.clock.timestamp_ns() >= lane.held_until_ns:
+                lane.abandon()  # it stood still for longer than its lease; somebody else may be past this job
+                self._finish(job)
             elif job.id in shop.cancelled:
                 self._cancelled(job)
             elif not job.careful or await self._begun(job):

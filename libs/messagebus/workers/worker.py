@@ -91,7 +91,7 @@ class Worker:
                     raise TopicError(f"topic of a job must be of the registry, was '{route.topic.name}'; add it there")
                 self.statistics.topics[route.topic.name] = TopicCounts()
         settler = Settler(queue, group, self.consumer, letters, clock, self.statistics)
-        intake = Intake(codec, group, self.consumer, clock, self._report)
+        intake = Intake(codec, group, self.consumer, clock, self.statistics, self._report)
         self._shop = Workshop(clock, self.consumer, intake, settler, self.statistics, self._announce)
         self._readers = [Reader(self._shop, queue, lane, group, self._settings) for lane in self._lanes]
         self.keeper = Keeper(
