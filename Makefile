@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help up simulate test check bench soak docs lock clean
+.PHONY: help up simulate test test-faults check bench soak docs lock clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .stamp-run: pyproject.toml requirements.lock
 	@$(PYTHON) scripts/bootstrap.py run
@@ -23,6 +23,9 @@ simulate: .stamp-run ## run the whole fleet over 1990-2022 as fast as it goes
 test: .stamp-dev ## run every test
 	@$(BIN)/python -m pytest
 
+test-faults: .stamp-dev ## kill, freeze, cut off and empty real processes and servers
+	@$(BIN)/python -m pytest -m faults -s tests
+
 check: .stamp-dev ## format, lint, types, import contracts, architecture rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -34,8 +37,8 @@ bench: .stamp-dev ## run every benchmark and print its table
 	@mkdir -p bench-results
 	@for name in clock bus fleet; do $(BIN)/python -m benchmarks.$$name --json bench-results/$$name.json || failed=1; done; [ -z "$$failed" ]
 
-soak: .stamp-dev ## run the long simulation checks
-	@NAUTILUS_SOAK=1 $(BIN)/python -m pytest tests/simulation
+soak: .stamp-dev ## a thousand kills, twenty million events, the long simulation checks
+	@NAUTILUS_SOAK=1 $(BIN)/python -m pytest -s tests/simulation tests/faults tests/benchmarks/test_soak.py
 
 docs: .stamp-dev ## write docs/topics.md anew
 	@$(BIN)/python -m services.fleet.catalogue
