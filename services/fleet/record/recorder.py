@@ -27,7 +27,8 @@ from services.fleet.record.container import (
 FRAME_BYTES = 1024 * 1024
 _PAGE = 64
 _ATTEMPTS = 3
-_FOLLOW_SECONDS = 0.5
+#: Between two looks while following; a journal is trimmed behind the older snapshot, at the earliest two periods old.
+_FOLLOW_SECONDS = 0.2
 
 
 @dataclass(slots=True)
@@ -89,6 +90,13 @@ class Recorder:
     async def follow(self) -> None:
         """Copy what was added since."""
         for name, reader in self._readers.items():
+            done = reader.commit
+            page = await self._transport.journal(name, done, 1)
+            if page and page[0][0] != done + 1:
+                self.summary.gaps.append(
+                    f"the journal of '{name}' has a hole behind commit {done}: it was trimmed faster than it was copied"
+                )
+                await self._copy_snapshots(name, reader)
             await self._copy_journal(name, reader)
         await self._copy_streams()
 
@@ -106,15 +114,19 @@ class Recorder:
 
     async def _copy_reader(self, name: str) -> None:
         reader = self._readers[name] = _Reader()
+        await self._copy_snapshots(name, reader)
+        await self._copy_journal(name, reader)
+        positions = await self._transport.positions(name)
+        self._writer.write(ReaderFrame(name, positions), name)
+
+    async def _copy_snapshots(self, name: str, reader: _Reader) -> None:
+        """Copy what is stored; the journal is wanted from the older one on."""
         snapshots = sorted(await self._transport.load_snapshots(name), key=lambda one: one.number)
         for snapshot in snapshots:
             self._write_snapshot(name, snapshot)
             reader.needs[snapshot.number] = {}
         if snapshots:
             reader.commit = snapshots[0].number
-        await self._copy_journal(name, reader)
-        positions = await self._transport.positions(name)
-        self._writer.write(ReaderFrame(name, positions), name)
 
     def _write_snapshot(self, name: str, snapshot: StoredSnapshot) -> None:
         number = str(snapshot.number)

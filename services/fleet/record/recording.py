@@ -90,6 +90,10 @@ class Recording:
                     yield number, decode_journal(data)
                     done = number
 
+    def last_commit(self, reader: str) -> int:
+        """The newest commit journaled, 0 = none."""
+        return max((int(note.last) for note in self._frames.get((_JOURNAL, reader), ())), default=0)
+
     def positions(self, reader: str) -> dict[str, str]:
         """Committed positions of a reader when it was copied first."""
         notes = self._frames.get((_READER, reader))

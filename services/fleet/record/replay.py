@@ -116,6 +116,10 @@ async def replay(
         if stop.is_after(number, entry):
             run.stopped = f"after commit {number}"
             return run
+    if (end := recording.last_commit(name)) > run.last_commit:
+        run.remarks.append(
+            f"the recorded journal has a hole behind commit {run.last_commit}; --from-commit {end} replays what follows"
+        )
     if until:
         raise ReplayImpossibleError(
             f"'{until}' must be a commit of '{name}' up to {run.last_commit}, or an event it read or published after "
