@@ -11,7 +11,7 @@ import structlog
 from libs.clock.live import monotonic_ns
 from libs.engine.core import Batch
 from libs.engine.metrics import HostMetrics
-from libs.messagebus.errors import TransportError
+from libs.messagebus.errors import StateLostError, TransportError
 from libs.messagebus.transport import START, Commit, Lease, Transport
 
 _SECOND = 1_000_000_000
@@ -108,11 +108,17 @@ class Committer:
             return result
 
     async def probe(self, streams: Sequence[str]) -> None:
-        """Until cancelled, once a second: which streams have entries this reader has not committed past."""
+        """Until cancelled, once a second: which streams have entries this reader has not committed past.
+
+        Raises:
+            StateLostError: If the bus holds older positions than were committed. A reader that is idle then would
+                otherwise wait for ever, and a source in lockstep for it: it has done what the bus says is still to do.
+        """
         while True:
             try:
-                asked = monotonic_ns()
+                asked, committed = monotonic_ns(), dict(self.positions)
                 tails = await self._transport.tails(streams)
+                self._check_nothing_lost(committed, await self._transport.positions(self._name))
                 self.answered()
                 # Not "differs": what an outsider adds by hand is read, and no tail was written for it.
                 self.behind = [name for name, tail in tails.items() if not self._is_past({name: tail})]
@@ -131,6 +137,15 @@ class Committer:
         nearly always behind the newest entry; what is measured is whether it passes where the newest one was.
         """
         return 0.0 if self._is_past(self._mark) else (monotonic_ns() - self._mark_ns) / _SECOND
+
+    def _check_nothing_lost(self, committed: Mapping[str, str], held: Mapping[str, str]) -> None:
+        for stream, position in sorted(committed.items()):
+            if _order(held.get(stream, START)) < _order(position):
+                raise StateLostError(
+                    f"position of '{self._name}' on '{stream}' must be {position} or later, was "
+                    f"{held.get(stream, START)}: the server lost commits; restart this host, which recovers from what "
+                    "is left"
+                )
 
     def _is_past(self, tails: Mapping[str, str]) -> bool:
         return all(_order(self.positions.get(name, START)) >= _order(tail) for name, tail in tails.items())

@@ -29,7 +29,9 @@ _STRATEGIES: Final = (
 )  # fmt: skip
 
 #: How often each kind is drawn; (kind, weight, methods).
-_ANY_CALL = ("read", "commit", "commit", "commit", "save_snapshot", "journal", "read_range", "acquire", "trim")
+_ANY_CALL = (
+    "read", "commit", "commit", "commit", "commit", "save_snapshot", "journal", "read_range", "acquire", "trim", "renew",
+)  # fmt: skip
 _KINDS: Final[tuple[tuple[Kind, int, tuple[str, ...]], ...]] = (
     ("crash_before", 5, _ANY_CALL),
     ("crash_after", 7, _ANY_CALL),
@@ -49,8 +51,8 @@ _VENUE_KINDS: Final[tuple[Kind, ...]] = (
     "venue_lost_acknowledgement", "venue_late_fill", "venue_reject", "venue_duplicate", "venue_disconnect",
 )  # fmt: skip
 #: Calls of one engine per step, about; faults are spread over the whole run by it.
-_CALLS_A_STEP: Final = {"read": 12, "commit": 6, "handle": 8, "append": 4, "quiescence": 8, "write": 60}
-_RARE_CALLS: Final = 12
+_CALLS_A_STEP: Final = {"read": 5, "commit": 5, "handle": 5, "append": 4, "quiescence": 11, "write": 60}
+_RARE_CALLS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

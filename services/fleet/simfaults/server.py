@@ -62,7 +62,7 @@ class Server(MemoryTransport):
     Attributes:
         is_down: Nobody reaches it.
         generation: Failovers so far; a connection of an older one is broken.
-        stamp: Of the last write.
+        stamp: Of the last write it holds; the next one gets a greater stamp than any that was ever given.
     """
 
     def __init__(self, on_landed: Callable[[Landed], None], on_acquired: Callable[[str, int], None]) -> None:
@@ -70,6 +70,7 @@ class Server(MemoryTransport):
         self.is_down = False
         self.generation = 0
         self.stamp = 0
+        self._newest_stamp = 0
         self._on_landed = on_landed
         self._on_acquired = on_acquired
         self._put_now: list[Entry] = []
@@ -113,7 +114,8 @@ class Server(MemoryTransport):
             self._put_now.append(self._streams[output.stream].entries[-1])
 
     def _landed(self, landed: Landed) -> None:
-        self.stamp += 1
+        self._newest_stamp += 1
+        self.stamp = self._newest_stamp
         for name, _, _ in landed.outputs:
             for event in self._waiting.get(name, ()):
                 event.set()
@@ -172,8 +174,9 @@ class Server(MemoryTransport):
             kept = image.streams.setdefault(name, StreamState())
             for number in range(kept.last + 1, stream.last + 1):
                 kept.entries.append(Entry(name, f"{number}-{self.generation + 1}", _FILLER))
-        if self.stamp > image.stamp:
-            self._gaps.append((image.stamp, self.stamp))
+        if self._newest_stamp > image.stamp:
+            self._gaps.append((image.stamp, self._newest_stamp))
+        self.stamp = image.stamp
         self._streams, self._readers, self._producers = image.streams, image.readers, image.producers
         self.break_connections()
 

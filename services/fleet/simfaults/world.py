@@ -31,7 +31,9 @@ LEASE_SECONDS = 0.5
 #: A supervisor starts a process again after so long.
 RESTART_SECONDS = 0.05
 #: A run that takes longer, in simulated time, hangs; outages and frozen processes take some seconds each.
-PATIENCE_SECONDS = 900.0
+PATIENCE_SECONDS = 60.0
+#: No scenario has so many faults that kill one engine.
+MOST_LIVES = 40
 _SOURCE = "marketdata"
 
 
@@ -90,6 +92,7 @@ class World:
         self._image_at = {f.nth - f.count for f in scenario.faults if f.kind == "failover"}
         self._writes = 0
         self._again = False
+        self._is_over = False
         self._wrong = asyncio.Event()
         self._runs: set[asyncio.Task[None]] = set()
 
@@ -122,10 +125,12 @@ class World:
     def _is_finished(self) -> bool:
         feed = self.processes[_SOURCE].host.engine.state.feeds.get(REPLAY_FEED)  # type: ignore[attr-defined]
         is_over = feed is not None and feed.state == "finished" and self._operator.sent == len(self.scenario.actions)
-        return is_over and not self.processes[_SOURCE].is_dead and self.server.quiescence_nowait(READERS).quiet
+        are_up = all(not one.is_dead and one.host.state == "running" for one in self.processes.values())
+        return is_over and are_up and self.server.quiescence_nowait(READERS).quiet
 
     async def stop(self) -> None:
-        """Kill whatever runs."""
+        """Kill whatever runs, for good."""
+        self._is_over = True
         for process in self.processes.values():
             process.kill()
         for task in list(self._runs):
@@ -154,13 +159,15 @@ class World:
     def _ended(self, process: SimulatedProcess, task: asyncio.Task[None]) -> None:
         self._runs.discard(task)
         error = process.error
+        if self.lives[process.name] > MOST_LIVES:
+            self._blame(f"process of '{process.name}' was started {MOST_LIVES} times and ended again, last by: {error}")
         if error is not None and not self._is_expected(process, error):
             self._blame(f"process of '{process.name}' ended: {type(error).__name__}: {error}")
-        if self.processes.get(process.name) is process and not self._wrong.is_set():
+        if self.processes.get(process.name) is process and not self._is_over:
             asyncio.get_running_loop().call_later(RESTART_SECONDS, self._start_again, process)
 
     def _start_again(self, process: SimulatedProcess) -> None:
-        if self.processes.get(process.name) is process and not self._wrong.is_set():
+        if self.processes.get(process.name) is process and not self._is_over:
             self._start(process.name)
 
     def _is_expected(self, process: SimulatedProcess, error: BaseException) -> bool:

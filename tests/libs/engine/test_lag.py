@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from libs.engine.committer import Committer
+from libs.engine.core import Batch
 from libs.engine.metrics import HostMetrics
+from libs.messagebus.errors import StateLostError
 from libs.messagebus.memory import MemoryTransport
 from libs.messagebus.transport import Output
 
@@ -15,10 +18,16 @@ from libs.messagebus.transport import Output
 async def _probe(committer: Committer) -> None:
     """One look of the probe, which would look again a second later."""
     task = asyncio.create_task(committer.probe(["market:normal"]))
-    for _ in range(3):
+    for _ in range(5):
         await asyncio.sleep(0)
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    (ended,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(ended, StateLostError):
+        raise ended
+
+
+async def _commit(committer: Committer, position: str) -> None:
+    await committer.commit(Batch({"market:normal": position}, [], b"", b""))
 
 
 def test_a_busy_reader_that_keeps_up_does_not_lag_and_one_that_stands_still_does() -> None:
@@ -35,16 +44,36 @@ def test_a_busy_reader_that_keeps_up_does_not_lag_and_one_that_stands_still_does
         first = committer.lag_seconds
         assert 0 < first < committer.lag_seconds  # a backlog nobody works off ages
 
-        committer.positions["market:normal"] = "2-0"
+        await _commit(committer, "2-0")
         assert committer.lag_seconds == 0.0
         await transport.append("p", 2, 1, [Output("market:normal", b"x")])
         await _probe(committer)
         assert committer.behind == ["market:normal"]  # never at the very end
         assert committer.caught_up  # yet past all that was there before
 
-        committer.positions["market:normal"] = "3-0"
+        await _commit(committer, "3-0")
         await _probe(committer)
         assert committer.behind == []
         assert committer.lag_seconds == 0.0
+
+    asyncio.run(main())
+
+
+def test_an_idle_reader_whose_commits_the_bus_lost_ends_instead_of_keeping_a_lockstep_source_waiting() -> None:
+    """Found by simulated failovers: it had done what the bus said was still to do, and nothing more ever came."""
+
+    async def main() -> None:
+        transport, replica = MemoryTransport(), MemoryTransport()
+        for bus in (transport, replica):
+            await bus.connect()
+            await bus.append("p", 0, 1, [Output("market:normal", b"x")])
+        committer = Committer("features", transport, HostMetrics(CollectorRegistry(), "features"))
+        await committer.acquire(["market:normal"])
+        await _commit(committer, "1-0")
+        await _probe(committer)
+        await replica.acquire("features", ["market:normal"])
+        committer._transport = replica  # it has the entry, the lease and not the commit
+        with pytest.raises(StateLostError, match="must be 1-0 or later, was 0-0: the server lost commits"):
+            await _probe(committer)
 
     asyncio.run(main())
