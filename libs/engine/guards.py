@@ -9,7 +9,7 @@ How it sees::
 
     functions of time, random, os, uuid, secrets, numpy.random   replaced once a process by wrappers
     datetime.now, datetime.utcnow                                replaced in the type itself
-    threads, sleep                                               likewise
+    threads, the environment, random.Random()                    methods replaced in their classes
     files, directories, sockets, processes                       an audit hook of the interpreter
     date.today, datetime.today                                   they call time.time
 
@@ -18,8 +18,8 @@ thread*; entering one costs about two microseconds a batch. A module that a hand
 as it likes while it loads, and so may finalizers that the garbage collector happens to run.
 
 What it cannot see: C code that asks the system itself (``numpy.datetime64("now")``), a function stored in a default
-argument or a table before the guard was installed, ``os.stat`` and the environment. The architecture tests refuse these
-in the fleet's own code.
+argument or a table before the guard was installed, ``os.stat``, ``print``. The architecture tests refuse these in the
+fleet's own code.
 """
 
 from __future__ import annotations

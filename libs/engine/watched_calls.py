@@ -26,6 +26,7 @@ Gate = Callable[[str, str], None]
 
 CLOCK: Final = "read the engine's clock, which the host sets and the journal keeps"
 CHANCE: Final = "draw from a random.Random or numpy Generator that was seeded with a setting or from the state"
+SETTINGS: Final = "read it in settings.py, from where it reaches the engine when it is built"
 WORLD: Final = "do it in an adapter, which tells the engine what it learned by a command"
 THREADS: Final = "handlers run alone and at once; let an adapter do the work and send its result as a command"
 
@@ -52,6 +53,9 @@ _SYSTEM_CHANCE: Final[Mapping[ModuleType, tuple[str, ...]]] = {
     secrets: ("choice", "randbelow", "randbits", "token_bytes", "token_hex", "token_urlsafe"),
     uuid: ("uuid1", "uuid4"),
 }
+#: What differs between machines and starts and is no audit event. Not ``os.stat``: shutil and others look it up in sets
+#: of functions, where a wrapper is another one.
+_MACHINE: Final = ("cpu_count", "getcwd", "getloadavg", "getpid", "getppid")
 _NUMPY_HARMLESS: Final = frozenset({"get_state"})
 
 
@@ -72,6 +76,8 @@ def replace_watched(gate: Gate) -> dict[int, Any]:
         for name in names:
             if hasattr(module, name):  # os.getrandom is Linux's
                 _replace(module, name, gate, CHANCE, replaced)
+    for name in _MACHINE:
+        _replace(os, name, gate, WORLD, replaced)
     hidden = getattr(random, "_inst")  # noqa: B009 (a plain attribute is one that type checkers do not know)
     for name, value in list(vars(random).items()):
         if getattr(value, "__self__", None) is hidden:
@@ -116,6 +122,8 @@ def _replace(
 
 def _replace_methods(gate: Gate) -> None:
     seed, start = random.Random.seed, threading.Thread.start
+    environment = type(os.environ)
+    look_up = environment.__getitem__
 
     @functools.wraps(seed)
     def watched_seed(self: random.Random, a: Any = None, version: int = 2) -> None:
@@ -129,8 +137,14 @@ def _replace_methods(gate: Gate) -> None:
         gate("threading.Thread.start", THREADS)
         start(self)
 
+    @functools.wraps(look_up)
+    def watched_look_up(self: os._Environ[Any], key: Any) -> Any:
+        gate("os.environ", SETTINGS)
+        return look_up(self, key)
+
     setattr(random.Random, "seed", watched_seed)  # noqa: B010 (mypy forbids to assign a method)
     setattr(threading.Thread, "start", watched_start)  # noqa: B010
+    setattr(environment, "__getitem__", watched_look_up)  # noqa: B010
 
 
 def _replace_in_datetime(gate: Gate) -> None:
