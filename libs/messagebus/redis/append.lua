@@ -8,7 +8,7 @@
 -- Returns {1 when appended or 0 when the sequence had been appended before, stamp}; see log.lua.
 
 local last = redis.call('GET', KEYS[1])
-if last and tonumber(last) >= tonumber(ARGV[1]) then return {0, log_mark} end
+if last and tonumber(last) >= tonumber(ARGV[1]) then return {0, log[2]} end
 
 -- An XADD comes first: with full memory the server refuses a script's first write, never a later one, so a script
 -- lands whole or not at all.

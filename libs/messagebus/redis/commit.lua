@@ -14,7 +14,7 @@ local held = redis.call('HMGET', KEYS[1], 'epoch', 'commits')
 if held[1] ~= ARGV[1] then return redis.error_reply('FENCED ' .. (held[1] or '0')) end
 local expected = tonumber(held[2] or '0') + 1
 local number = tonumber(ARGV[2])
-if number < expected then return {0, log_mark} end
+if number < expected then return {0, log[2]} end
 if number > expected then return redis.error_reply('GAP ' .. string.format('%.0f', expected)) end
 
 -- As in append.lua an XADD is the first write, so full memory refuses the whole step.

@@ -223,7 +223,10 @@ class RedisTransport:
 
     async def _acquire(self, reader: str, streams: Sequence[str], *seen: int) -> Any:
         keys = (self._keys.reader(reader), self._keys.positions(reader), self._keys.readers)
-        return await self._script("acquire", keys, (reader, _pack(list(streams)), *seen))
+        found = await self._script("acquire", keys, (reader, _pack(list(streams)), *seen))
+        # A host knows what its journal holds before it has read or written anything.
+        self._know(await self._send(("HGET", self._keys.log, "stamp")))
+        return found
 
     async def _fenced(
         self,

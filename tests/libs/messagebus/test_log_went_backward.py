@@ -72,8 +72,25 @@ async def by_looking(transport: RedisTransport) -> None:
     assert (await transport.quiescence(["r"])).quiet
 
 
+async def by_taking_the_lease(transport: RedisTransport) -> None:
+    await transport.acquire("r", [])
+
+
+async def by_hearing_that_it_had_landed(transport: RedisTransport) -> None:
+    assert not await transport.append("p", 1, 1, [Output("s", b"again")])
+
+
 async def by_writing(transport: RedisTransport) -> None:
     await put(transport, "own")
+
+
+LEARNING: tuple[Act, ...] = (
+    by_reading,
+    by_looking,
+    by_writing,
+    by_taking_the_lease,
+    by_hearing_that_it_had_landed,
+)
 
 
 def run(scenario: Callable[[], Awaitable[Any]]) -> None:
@@ -84,7 +101,7 @@ def run(scenario: Callable[[], Awaitable[Any]]) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("learn", [by_reading, by_looking, by_writing], ids=lambda learn: learn.__name__)
+@pytest.mark.parametrize("learn", LEARNING, ids=lambda learn: learn.__name__)
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
 def test_who_has_seen_what_is_lost_writes_no_more(act: Act, learn: Act) -> None:
     """However it learned of it, and also when others have written since: the log is then as long as it was."""
