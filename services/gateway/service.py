@@ -9,17 +9,20 @@ from functools import cache
 from typing import Any, Final
 
 from libs.clock import Clock
+from libs.contracts.topics import CODEC, REGISTRY
 from libs.engine.auth import Guard, ensure_admin, make_guard
 from libs.engine.settings import ProcessSettings
 from libs.engine.tailing import TailContext, TailService, TailWork
 from libs.engine.tokens import Principal
 from libs.engine.users import UserStore
+from libs.messagebus.workers import LetterDesk, work_queue
 from services.gateway.adapters.relay import Relay
 from services.gateway.adapters.rounds import Rounds
 from services.gateway.adapters.upstream import Upstreams
 from services.gateway.api import router
 from services.gateway.auth_api import Desk, auth_router
 from services.gateway.console import console_router
+from services.gateway.dlq_api import dlq_router
 from services.gateway.fleet import fault_of
 from services.gateway.health_api import FleetView, health_router
 from services.gateway.metrics import GatewayMetrics
@@ -68,6 +71,7 @@ def gateway_service(settings: GatewaySettings, urls: EngineUrls) -> TailService:
                 auth_router(desk),
                 console_router(settings.stale_seconds, context.process.auth),
                 trace_router(context.transport, settings),
+                dlq_router(_letters(context), CODEC),
                 router(upstreams, settings),
             ),
             counters=lambda: _counters(upstreams, relay),
@@ -78,6 +82,11 @@ def gateway_service(settings: GatewaySettings, urls: EngineUrls) -> TailService:
         )
 
     return TailService("gateway", make, settings, guard=guard, upstreams=settings.required)
+
+
+def _letters(context: TailContext) -> LetterDesk:
+    queue = work_queue(context.transport, context.clock)
+    return LetterDesk(queue, context.transport, CODEC, REGISTRY, context.clock)
 
 
 def _ensure_admin(process: ProcessSettings) -> None:
