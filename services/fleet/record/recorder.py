@@ -120,13 +120,11 @@ class Recorder:
         self._writer.write(ReaderFrame(name, positions), name)
 
     async def _copy_snapshots(self, name: str, reader: _Reader) -> None:
-        """Copy what is stored; the journal is wanted from the older one on."""
+        """Copy what is stored; a replay may begin behind each."""
         snapshots = sorted(await self._transport.load_snapshots(name), key=lambda one: one.number)
         for snapshot in snapshots:
             self._write_snapshot(name, snapshot)
             reader.needs[snapshot.number] = {}
-        if snapshots:
-            reader.commit = snapshots[0].number
 
     def _write_snapshot(self, name: str, snapshot: StoredSnapshot) -> None:
         number = str(snapshot.number)
