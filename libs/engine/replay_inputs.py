@@ -15,7 +15,7 @@ from typing import Any
 
 from libs.engine.journal import JournalEntry, Range
 from libs.messagebus.errors import TrimmedError
-from libs.messagebus.transport import Entry, Transport, entry_order
+from libs.messagebus.transport import Entry, Transport
 
 #: Bytes asked for at a time; two pieces of each stream are held at most.
 PIECE_BYTES = 1024 * 1024
@@ -85,12 +85,16 @@ class _Cursor:
 
     async def take(self, span: Range) -> list[Entry]:
         """The entries of a range, or as many of them as there are."""
-        if not self._last or (self._held and self._held[0].entry_id != span.first):
+        if has_begun := not self._last:
             await self._begin_at(span.first)
         found: list[Entry] = []
         while len(found) < span.count:
             if not self._held and not await self._more():
                 break
+            if not has_begun and not found and self._held[0].entry_id != span.first:
+                await self._begin_at(span.first)  # the journal leaves out entries
+                has_begun = True
+                continue
             found.append(self._held.popleft())
         self._ask()
         return found
@@ -110,14 +114,15 @@ class _Cursor:
         if self.asked is None:
             return False
         piece, self.asked = await self.asked, None
-        # A range includes its first entry: the last one of the piece before, which was handed out.
-        self._held = deque(entry for entry in piece if entry_order(entry.entry_id) > entry_order(self._last))
+        if piece and piece[0].entry_id == self._last:  # a range includes its first entry, which was handed out
+            del piece[0]
+        self._held = deque(piece)
         self._note()
         return bool(self._held)
 
     def _ask(self) -> None:
         """Ask for the piece behind what is held, if there is one to be had and none is on its way."""
-        if self.asked is None and self._last and entry_order(self._last) < entry_order(self.until):
+        if self.asked is None and self._last and self._last != self.until:
             self.asked = asyncio.create_task(self._read(self._last))
 
     async def _read(self, first: str) -> list[Entry]:

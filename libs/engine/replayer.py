@@ -13,7 +13,7 @@ from libs.engine.divergence import describe_divergence
 from libs.engine.errors import DeterminismError, OtherCodeError
 from libs.engine.journal import JournalEntry
 from libs.engine.replay_inputs import ReplayInputs, Retrying
-from libs.engine.writer import Writer
+from libs.engine.writer import Writer, strategies_of
 from libs.messagebus.transport import Entry, Transport
 
 #: The setting that lets one version replay what another wrote.
@@ -60,9 +60,12 @@ class Replayer:
         entries: list[Entry] = []
         for span in entry.ranges:
             entries += await self._inputs.take(number, span)
-        core.epoch = entry.epoch
-        batch = core.start(entry.ts_batch) if number == 1 else core.process(entries, entry.ts_batch)
-        if entry.strategies != core.writer.strategies:
+        core.is_replaying = True
+        try:
+            batch = core.start(entry.ts_batch) if number == 1 else core.process(entries, entry.ts_batch)
+        finally:
+            core.is_replaying = False
+        if entry.strategies != strategies_of(core.engine):
             self._meet_other_code(number, Writer(entry.code, entry.strategies))
         if batch.output_hash != entry.output_hash:
             told = await describe_divergence(self._transport, core, number, entry, entries, batch)
