@@ -138,6 +138,11 @@ class MemoryTransport:
         state = self._readers.get(reader)
         if state is None or state.epoch != epoch:
             newest = state.epoch if state else 0
+            if newest < epoch:
+                raise StateLostError(
+                    f"epoch of '{reader}' must be {epoch}, was {newest}: the server lost acknowledged writes; restart "
+                    "this host, which recovers from what is left"
+                )
             raise FencedError(
                 f"epoch of '{reader}' must be {newest}, was {epoch}: another host of this engine took over; "
                 "stop this one"

@@ -12,6 +12,7 @@ import typer
 
 from libs.version import CODE_VERSION
 from services.fleet import dlq
+from services.fleet.bridge_commands import bridge
 
 app = typer.Typer(
     add_completion=False,
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(bridge, name="bridge")
 
 _DAY_FORMATS = ["%Y-%m-%d"]
 
@@ -42,8 +44,17 @@ def simulate(
     last: Annotated[datetime | None, typer.Option("--to", formats=_DAY_FORMATS, help="Last day, included.")] = None,
     schedule_seed: Annotated[int | None, typer.Option(help="Serve engines in random order with this seed.")] = None,
     output: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
+    faults: Annotated[bool, typer.Option("--faults", help="Under simulated faults, a short run a seed.")] = False,
+    seeds: Annotated[int | None, typer.Option(min=1, help="With --faults: how many; else 24, or --seed alone.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="With --faults: the first seed, else a fresh one.")] = None,
+    days: Annotated[int | None, typer.Option(min=5, help="With --faults: timestamps of a run.")] = None,
+    keep: Annotated[str | None, typer.Option(help="With --faults and --seed: numbers of the faults to keep.")] = None,
 ) -> None:
     """Run the whole fleet on the memory transport under a test clock, as fast as it goes."""
+    if faults:
+        from services.fleet.simfaults.command import simulate_faults
+
+        raise SystemExit(simulate_faults(seeds, seed, first, last, days, keep))
     from libs.engine.errors import NondeterminismError, SettingsError
     from services.fleet.simulate import simulate as run
     from services.fleet.terminal import SimulationProgress, plain_report, print_report

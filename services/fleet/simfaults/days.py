@@ -10,6 +10,7 @@ from services.marketdata.adapters.dataset import open_dataset
 from services.marketdata.batches import TimestampBatch
 from services.marketdata.settings import MarketDataSettings
 from services.marketdata.stepping import DatasetSummary
+from services.marketdata.validation import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Days:
         chosen: list[TimestampBatch] = []
         seen: set[str] = set()
         for batch in self.batches[first : first + count]:
-            records = (*batch.bars, *batch.closes, *batch.quotes, *batch.trades)
+            records: list[Record] = [*batch.bars, *batch.closes, *batch.quotes, *batch.trades]
             new = sorted({record.symbol for record in records} - seen)
             seen.update(new)
             instruments = [replace_ts(defined[symbol], batch.ts_event) for symbol in new]
@@ -47,7 +48,7 @@ class Days:
         return Days(tuple(chosen))
 
     def open(self, _settings: MarketDataSettings, from_ns: int = 0) -> Iterator[TimestampBatch]:
-        """As :func:`services.marketdata.adapters.dataset.open_dataset`; nothing is left out, which repeats definitions."""
+        """As :func:`services.marketdata.adapters.dataset.open_dataset`, but nothing is left out."""
         return iter(self.batches)
 
     def survey(self, _settings: MarketDataSettings) -> DatasetSummary:

@@ -1,8 +1,8 @@
 """What can go wrong: one small struct a fault, addressed by the call of the bus at which it happens.
 
 A fault waits for the ``nth`` call of ``method`` by the process of ``engine`` (counted over all its lives), or, where
-``engine`` is empty, for the ``nth`` write that lands on the bus. Faults of the venue wait for its ``nth`` order. Nothing
-is addressed by time, so taking one fault out of a list leaves the meaning of the others alone.
+``engine`` is empty, for the ``nth`` write that lands on the bus. Faults of the venue wait for its ``nth`` order.
+Nothing is addressed by time, so taking one fault out of a list leaves the meaning of the others alone.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Fault(msgspec.Struct, frozen=True):
         method: Of the transport; ``handle`` for entries handled; ``write`` for the whole bus; ``order`` for the venue.
         nth: At which call, 1-based.
         seconds: How long, in simulated seconds; of a clock jump how far, signed.
-        count: Writes the replica lacks, calls refused, or steps the venue is late.
+        count: Writes the replica lacks, calls refused, or steps the venue is late; of a frozen process 2 = a hot
+            standby is started with it, 1 = a cold one when it is missed.
     """
 
     kind: Kind

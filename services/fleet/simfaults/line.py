@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from libs.messagebus.errors import TransportError
 from libs.messagebus.transport import Commit, Entry, Output, Quiescence, StoredSnapshot
@@ -15,8 +15,6 @@ from services.fleet.simfaults.server import Server
 #: How long a call takes, drawn for each: most are prompt, some let others overtake.
 LATENCIES = (0.0, 0.0, 0.0, 0.0, 0.00005, 0.0001, 0.0003, 0.002)
 _SHORT_READS = 12
-
-T = TypeVar("T")
 
 
 class Owner(Protocol):
@@ -29,8 +27,8 @@ class Owner(Protocol):
         """End it as SIGKILL does."""
         ...
 
-    def freeze(self, seconds: float) -> None:
-        """Stop it as SIGSTOP does."""
+    def freeze(self, seconds: float, is_hot: bool) -> None:
+        """Stop it as SIGSTOP does; ``is_hot`` = a standby follows it."""
         ...
 
     def restart(self) -> None:
@@ -60,7 +58,7 @@ class Line:
 
     # -- one call ---------------------------------------------------------------------------------
 
-    async def _call(self, method: str, operation: Callable[[], T | Awaitable[T]]) -> T:
+    async def _call(self, method: str, operation: Callable[[], Any]) -> Any:
         due = self._book.next(self._owner.name, method)
         for fault in due:
             await self._before(method, fault)
@@ -85,7 +83,7 @@ class Line:
             case "crash_before":
                 await self._die()
             case "frozen":
-                self._owner.freeze(fault.seconds)
+                self._owner.freeze(fault.seconds, fault.count > 1)
             case "restart":
                 self._owner.restart()
             case "delayed":
@@ -130,7 +128,8 @@ class Line:
             self._server.check_mark(self._mark)
             return self._server.append_nowait(producer, sequence, count, outputs)
 
-        return await self._call("append", operation)
+        appended: bool = await self._call("append", operation)
+        return appended
 
     async def commit(self, commit: Commit) -> None:
         """See :meth:`Transport.commit`."""
@@ -177,15 +176,18 @@ class Line:
             finally:
                 self._server.unsubscribe(streams, arrived)
 
-        return await self._call("read", operation)
+        entries: list[Entry] = await self._call("read", operation)
+        return entries
 
     async def read_range(self, stream: str, first: str, last: str, count: int) -> list[Entry]:
         """See :meth:`Transport.read_range`."""
-        return await self._call("read_range", lambda: self._server.read_range(stream, first, last, count))
+        found: list[Entry] = await self._call("read_range", lambda: self._server.read_range(stream, first, last, count))
+        return found
 
     async def quiescence(self, readers: Sequence[str]) -> Quiescence:
         """See :meth:`Transport.quiescence`."""
-        return await self._call("quiescence", lambda: self._server.quiescence_nowait(readers))
+        answer: Quiescence = await self._call("quiescence", lambda: self._server.quiescence_nowait(readers))
+        return answer
 
     def __getattr__(self, method: str) -> Any:
         """Every other call of :class:`Transport` is passed on, with the same faults."""

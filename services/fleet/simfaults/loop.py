@@ -60,13 +60,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, time: VirtualTime) -> None:
         self._virtual = time
         super().__init__(_JumpingSelector(time))
-        self.set_task_factory(_owned_task)
+        self.set_task_factory(_owned_task)  # type: ignore[arg-type]
 
     def time(self) -> float:
         """Invented seconds."""
         return self._virtual.seconds
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
         """Do it here and now; a thread would end at a moment that no seed decides."""
         done = self.create_future()
         try:

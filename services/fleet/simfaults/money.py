@@ -1,4 +1,4 @@
-"""What must hold of money: cash is conserved to the last digit, a position is the sum of its fills, each booked once."""
+"""What must hold of money: cash is conserved to the digit, a position is the sum of its fills, each booked once."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Operator:
         number = self.sent
         while True:
             if self._publisher is None:
-                self._publisher = Publisher(self._connect(), CODEC, REGISTRY, f"operator-{self._life}", self._clock)  # type: ignore[arg-type]
+                self._publisher = Publisher(self._connect(), CODEC, REGISTRY, f"operator-{self._life}", self._clock)
                 self._life += 1
             try:
                 await self._publisher.publish_confirmed(self._actions[number].command)

@@ -1,7 +1,7 @@
 """What must hold of orders: none lost, none doubled, each execution booked once, limits kept, a halt obeyed.
 
-A second, plain account of the order book, kept from nothing but what was published. It knows nothing of how the strategy
-engine works, which is why it can disagree with it.
+A second, plain account of the order book, kept from nothing but what was published. It knows nothing of how the
+strategy engine works, which is why it can disagree with it.
 """
 
 from __future__ import annotations

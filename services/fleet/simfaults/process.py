@@ -33,7 +33,6 @@ class SimulatedProcess:
         name: The engine.
         life: How many there were before.
         is_dead: It was killed or has ended; it does nothing any more.
-        was_replaced: Another life was started while this one was frozen.
         error: What it ended with; None while it runs, after a kill and after an orderly end.
     """
 
@@ -46,20 +45,19 @@ class SimulatedProcess:
         seed: int,
         clock: Clock,
         settings: Mapping[str, Any],
-        on_frozen: Callable[[SimulatedProcess], None],
+        on_frozen: Callable[[SimulatedProcess, bool], None],
     ) -> None:
         self.name = component.name
         self.life = life
         self.is_dead = False
-        self.was_replaced = False
         self.error: BaseException | None = None
         self.line = Line(server, self, book, f"{seed}:{self.name}:{life}")
         self.host = Host(
-            component.make_engine, self.line, clock, CODEC, REGISTRY,  # type: ignore[arg-type]
+            component.make_engine, self.line, clock, CODEC, REGISTRY,
             HostMetrics(CollectorRegistry(), self.name),
             HostSettings(trims=trims_of(self.name, REGISTRY), **settings),
         )  # fmt: skip
-        self.publisher = Publisher(self.line, CODEC, REGISTRY, f"{self.name}-{life}", clock)  # type: ignore[arg-type]
+        self.publisher = Publisher(self.line, CODEC, REGISTRY, f"{self.name}-{life}", clock)
         self._book = book
         self._on_frozen = on_frozen
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -99,11 +97,11 @@ class SimulatedProcess:
         """SIGTERM: it finishes its batch, commits, takes a snapshot and ends."""
         self.host.stop()
 
-    def freeze(self, seconds: float) -> None:
-        """SIGSTOP for so long; whoever watches starts a standby."""
+    def freeze(self, seconds: float, is_hot: bool) -> None:
+        """SIGSTOP for so long; a standby is there (hot) or started when it is missed (cold)."""
         self.line.awake.clear()
         asyncio.get_running_loop().call_later(seconds, self.line.awake.set)
-        self._on_frozen(self)
+        self._on_frozen(self, is_hot)
 
     def _watch_handling(self) -> None:
         core, handle, start = self.host.core, self.host.core.handle, self.host.core.start

@@ -11,7 +11,7 @@ from typing import Final
 from libs.contracts.fleet import DEFAULT_PORTFOLIO, READERS
 from libs.contracts.orders import CancelAllOrders, PlaceOrder
 from libs.contracts.portfolio import RecordCashFlow
-from libs.contracts.risk import HaltTrading, ResumeTrading
+from libs.contracts.risk import HaltScope, HaltTrading, ResumeTrading
 from libs.messagebus.topic import Event
 from services.fleet.simfaults.faults import OF_THE_VENUE, Fault, Kind
 from services.strategy.settings import StrategyDefinition, StrategySettings
@@ -30,7 +30,8 @@ _STRATEGIES: Final = (
 
 #: How often each kind is drawn; (kind, weight, methods).
 _ANY_CALL = (
-    "read", "commit", "commit", "commit", "commit", "save_snapshot", "journal", "read_range", "acquire", "trim", "renew",
+    "read", "commit", "commit", "commit", "commit", "save_snapshot", "journal", "read_range", "acquire", "trim",
+    "renew",
 )  # fmt: skip
 _KINDS: Final[tuple[tuple[Kind, int, tuple[str, ...]], ...]] = (
     ("crash_before", 5, _ANY_CALL),
@@ -126,7 +127,7 @@ class _Draw:
             case "delayed":
                 return Fault(kind, engine, method, nth, draw.choice([0.005, 0.02, 0.2, 2.0]))
             case "frozen":
-                return Fault(kind, engine, method, nth, draw.choice([0.6, 1.5, 4.0]))
+                return Fault(kind, engine, method, nth, draw.choice([0.6, 1.5, 4.0]), draw.choice([1, 2]))
             case "outage":
                 return Fault(kind, engine, method, nth, draw.choice([0.02, 0.5, 3.0]))
             case "clock_jump":
@@ -157,9 +158,10 @@ class _Draw:
             )  # fmt: skip
             found.append(Action(draw.randint(3, self.days), order))
         if draw.random() < 0.6:
-            scope, target = draw.choice(
-                [("all", ""), ("portfolio", DEFAULT_PORTFOLIO), ("strategy", "cross"), ("symbol", draw.choice(symbols))]
-            )
+            scopes: list[tuple[HaltScope, str]] = [
+                ("all", ""), ("portfolio", DEFAULT_PORTFOLIO), ("strategy", "cross"), ("symbol", draw.choice(symbols)),
+            ]  # fmt: skip
+            scope, target = draw.choice(scopes)
             step = draw.randint(4, self.days)
             found.append(Action(step, HaltTrading(0, scope, target, "drill", ACTOR)))
             found.append(

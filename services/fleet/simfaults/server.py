@@ -130,7 +130,7 @@ class Server(MemoryTransport):
         for first, last in self._gaps:
             if first < mark <= last:
                 raise StateLostError(
-                    f"the log of the server must hold write {mark}, which this process has seen, was without the writes "
+                    f"the log of the server must hold write {mark}, which this process has seen, was without "
                     f"{first + 1} to {last} after a failover; restart this host, which recovers from what is left"
                 )
 

@@ -96,7 +96,10 @@ def explain(outcome: Outcome, chosen: Range, judge: Judge) -> Failure:
     """Shrink the faults of a run that failed."""
     whole = judge.scenario(outcome.scenario.seed)
     fired = [index for index, fault in enumerate(whole.faults) if fault in outcome.fired or not fault.engine]
-    fails = lambda kept: bool(judge.judge(whole.keeping(kept)).wrong)  # noqa: E731
+
+    def fails(kept: Sequence[int]) -> bool:
+        return bool(judge.judge(whole.keeping(kept)).wrong)
+
     kept = shrink(fired, fails) if fails(fired) else list(range(len(whole.faults)))
     command = f"nautilus simulate --faults --seed {whole.seed}{chosen.options()}"
     if len(kept) < len(whole.faults):
@@ -141,11 +144,11 @@ class Tally:
         """The summary."""
         seconds = (monotonic_ns() - self.started_ns) / 1e9
         kinds = ", ".join(f"{kind} {count}" for kind, count in self.fired.items())
+        compared = self.runs - self.free
+        pace = f"{self.days / seconds:,.0f} days/s, {self.events / seconds:,.0f} events/s"
         return [
-            f"{self.runs} seeds, {len(self.failed)} failed; {self.runs - self.free} compared with an undisturbed run, "
-            f"{self.free} free-running",
-            f"{self.days} simulated days, {self.events} events published, {self.orders} orders, {self.fills} fills, "
-            f"{self.lives} processes started in {seconds:.1f} s: {self.days / seconds:,.0f} days/s, "
-            f"{self.events / seconds:,.0f} events/s",
+            f"{self.runs} seeds, {len(self.failed)} failed; {compared} compared with undisturbed runs, {self.free} free",
+            f"{self.days} simulated days, {self.events} events published, {self.orders} orders, {self.fills} fills",
+            f"{self.lives} processes started in {seconds:.1f} s: {pace}",
             f"faults that came about: {kinds}",
         ]

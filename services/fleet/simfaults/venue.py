@@ -103,7 +103,7 @@ class UnreliableVenue(PaperVenueEngine):
                         event.symbol,
                         event.side,
                         reason="not today",
-                    )  # fmt: skip
+                    )
                 )
                 return
         super().on_order_submitted(event)

@@ -148,7 +148,7 @@ async def check_recovery(world: World, components: Sequence[Component], scenario
             return await question()  # type: ignore[misc]
 
         try:
-            await recover(core, world.server, world.server.commits_of(component.name), ask)  # type: ignore[arg-type]
+            await recover(core, world.server, world.server.commits_of(component.name), ask)
         except Exception as error:
             world.witness.blame(f"'{component.name}' cannot be recovered: {type(error).__name__}: {error}")
             continue

@@ -1,8 +1,8 @@
 """Looks at every write that lands on the bus and says what is wrong with it, at once.
 
-What a witness checks of each commit besides what is in its events: it comes from the newest holder of the lease; it goes
-on exactly where the reader's last one ended, over entries that exist; its outputs are those its journal entry says; and
-the sequence numbers of its producer go on without a gap or a repeat.
+What a witness checks of each commit besides what is in its events: it comes from the newest holder of the lease; it
+goes on exactly where the reader's last one ended; its outputs are those its journal entry says; and the sequence
+numbers of its producer go on without a gap or a repeat.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from libs.contracts.fleet import READERS
-from libs.contracts.risk import HaltChanged
 from libs.contracts.portfolio import PortfolioSnapshotTaken
+from libs.contracts.risk import HaltChanged
 from libs.contracts.system import EventDeadLettered
 from libs.contracts.topics import CODEC, HALT, PORTFOLIO_SNAPSHOT
 from libs.engine.journal import decode_journal, output_hash

@@ -11,7 +11,7 @@ from libs.clock import TestClock
 from libs.contracts.fleet import READERS
 from libs.contracts.topics import CODEC
 from libs.engine.component import Component
-from libs.messagebus.errors import FencedError, PublishError, StateLostError
+from libs.messagebus.errors import FencedError, PublishError, StateLostError, TrimmedError
 from libs.messagebus.transport import Entry, Output, Quiescence
 from services.fleet.simfaults.days import Days
 from services.fleet.simfaults.faults import Fault, FaultBook
@@ -119,7 +119,7 @@ class World:
             self.witness.when_quiet(self._is_venue_silent())
 
     async def _finish(self) -> None:
-        while not self._is_finished():
+        while not self._is_finished():  # noqa: ASYNC110 (it depends on every host and on the bus)
             await asyncio.sleep(0.05)
 
     def _is_finished(self) -> bool:
@@ -139,20 +139,27 @@ class World:
 
     # -- processes --------------------------------------------------------------------------------
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: str, standby: bool = False) -> None:
         scenario, life = self.scenario, self.lives.get(name, 0)
         self.lives[name] = life + 1
         settings = {
             "follow_events": not scenario.is_free,
             "start_ns": self._days.first_ns,
             "snapshot_seconds": scenario.snapshot_seconds,
+            "lease_seconds": LEASE_SECONDS,
+            "standby": standby,
         }
         process = SimulatedProcess(
             self._components[name], life, self.server, self.book, scenario.seed, self._clock, settings, self._replace
         )
-        self.processes[name] = process
         self._watch_replies(process)
         task = process.start(self._source if name == _SOURCE else None)
+        if standby:
+            waiting = asyncio.get_running_loop().create_task(self._promote(process))
+            self._runs.add(waiting)
+            task.add_done_callback(lambda _: waiting.cancel())
+        else:
+            self.processes[name] = process
         self._runs.add(task)
         task.add_done_callback(lambda done: self._ended(process, done))
 
@@ -172,19 +179,27 @@ class World:
 
     def _is_expected(self, process: SimulatedProcess, error: BaseException) -> bool:
         if isinstance(error, FencedError):
-            return process.was_replaced
+            return self.witness.epochs.get(process.name, 0) > process.host.committer.lease.epoch
+        if isinstance(error, TrimmedError):  # a standby that was too slow says so and is started anew
+            return process.host.standby is not None and not process.host.leading.is_set()
         return isinstance(error, StateLostError | PublishError) and self.server.generation > 0
 
-    def _replace(self, process: SimulatedProcess) -> None:
-        """A process stopped moving; a standby takes over when its lease is over, if it still does not move."""
+    def _replace(self, process: SimulatedProcess, is_hot: bool) -> None:
+        """A process stopped moving: a hot standby judges by itself, a cold one is started when the lease is over."""
 
         def take_over() -> None:
             is_newest = self.processes.get(process.name) is process
             if is_newest and not process.is_dead and not process.line.awake.is_set():
-                process.was_replaced = True
                 self._start(process.name)
 
-        asyncio.get_running_loop().call_later(LEASE_SECONDS, take_over)
+        if is_hot:
+            self._start(process.name, standby=True)
+        else:
+            asyncio.get_running_loop().call_later(LEASE_SECONDS, take_over)
+
+    async def _promote(self, process: SimulatedProcess) -> None:
+        await process.host.leading.wait()
+        self.processes[process.name] = process
 
     def _watch_replies(self, process: SimulatedProcess) -> None:
         """Nobody may be told that a command was carried out before the commit that did it."""
@@ -201,7 +216,7 @@ class World:
     # -- source and operator ----------------------------------------------------------------------
 
     async def _source(self, process: SimulatedProcess) -> None:
-        while process.host.state == "starting":
+        while process.host.state in ("starting", "standby"):  # noqa: ASYNC110 (a host tells its state only)
             await asyncio.sleep(0.001)
         engine: Any = process.host.engine
 
@@ -292,7 +307,7 @@ class _Bystander:
     def kill(self) -> None:
         """Nothing kills it."""
 
-    def freeze(self, seconds: float) -> None:
+    def freeze(self, seconds: float, is_hot: bool) -> None:
         """Nothing stops it."""
 
     def restart(self) -> None:
