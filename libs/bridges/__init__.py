@@ -1,0 +1,1 @@
+"""Bridges between the bus and programs that speak another language on Redis."""
