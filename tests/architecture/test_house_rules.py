@@ -120,6 +120,8 @@ BROAD_EXCEPT_ALLOWED = {
     "libs/engine/problems.py": "the edge of HTTP",
     "libs/clock/live.py": "a callback's bug must neither stop its timer nor the loop",
     "libs/messagebus/workers/runner.py": "a job is foreign code: what it raises is told, tried again and outlived",
+    "services/fleet/simfaults/loop.py": "a future carries whatever its work raised to who awaits it",
+    "services/fleet/simfaults/verdict.py": "whatever stops a recovery is the finding",
     "services/strategy/runner.py": "a strategy is foreign code: one that raises must not stop the others",
 }
 

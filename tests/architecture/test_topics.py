@@ -34,9 +34,9 @@ def built_under(folder: str) -> frozenset[str]:
 
 
 def folders_of(producer: str) -> tuple[str, ...]:
-    """Where a producer's code lies; ``*`` is any service, the host, or a function beside the contract that all call."""
+    """Where a producer's code lies; ``*`` is any service, host or worker, or a function beside the contract."""
     if producer == "*":
-        return ("services", "libs/engine", "libs/contracts")
+        return ("services", "libs/engine", "libs/messagebus/workers", "libs/contracts")
     return ("services/strategy/paper",) if producer == PAPER_VENUE else (f"services/{producer}",)
 
 
