@@ -43,6 +43,7 @@ class MultiProcessFleet:
         self.market = market
         self.ports = free_ports(MEMBERS)
         self.children: dict[str, Child] = {}
+        self._beside: list[Child] = []
         self._folder = folder
         self._environment = (
             fleet_environment(
@@ -71,9 +72,16 @@ class MultiProcessFleet:
         self.children[name] = child
         return child
 
+    def start_beside(self, name: str, *arguments: str) -> Child:
+        """Start another process of a member, which is the fleet's only when somebody makes it so."""
+        environment = self._environment | self.own_settings.get(name, {})
+        child = Child(f"services.{name}", arguments, environment, self._folder / f"{name}-{len(self._beside)}.log")
+        self._beside.append(child)
+        return child
+
     def end(self) -> None:
         """Kill what runs."""
-        for child in self.children.values():
+        for child in (*self.children.values(), *self._beside):
             child.kill()
 
     # -- what it says of itself -------------------------------------------------------------------

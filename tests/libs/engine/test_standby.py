@@ -3,90 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
-from libs.contracts.market import StepClosed, TradeReceived
-from libs.engine.errors import DeterminismError
-from libs.engine.host import Host
+from libs.contracts.market import StepClosed
 from libs.engine.lease import UNSEEN_LEASES
-from libs.messagebus.errors import FencedError, StateLostError, TrimmedError
+from libs.messagebus.errors import FencedError
 from libs.messagebus.memory import MemoryTransport
-from libs.messagebus.transport import Transport
-from libs.testing.faulty_transport import FaultyTransport
-from tests.libs.engine.echo_engine import EchoEngine, trade
+from tests.libs.engine.echo_engine import trade
 from tests.libs.engine.hosting import killed, make_host, put, stopped, strengths, until_quiet
 from tests.libs.engine.instant_loop import run_instantly
-
-LEASE = 1.0
-
-
-class Pair:
-    """A primary and its standby, each with a connection of its own to one bus.
-
-    Attributes:
-        primary_bus, standby_bus: ``open.clear()`` freezes whoever uses it, ``down`` cuts it off.
-    """
-
-    def __init__(self, **settings: Any) -> None:
-        self.bus = MemoryTransport()
-        self.primary_bus, self.standby_bus = FaultyTransport(self.bus), FaultyTransport(self.bus)
-        self.sequence = 0
-        self._settings = settings
-        self._tasks: list[asyncio.Task[None]] = []
-        self.primary, self.primary_running = self.start(self.primary_bus)
-        self.standby, self.standby_running = self.start(self.standby_bus, standby=True)
-
-    def start(
-        self, bus: Transport, engine: type[EchoEngine] = EchoEngine, standby: bool = False
-    ) -> tuple[Host, asyncio.Task[None]]:
-        host = make_host(bus, engine, standby=standby, **self._settings)
-        running = asyncio.create_task(host.run())
-        self._tasks.append(running)
-        return host, running
-
-    async def trades(self, count: int) -> None:
-        """Put some trades, each a batch; every second one of a symbol gives a signal."""
-        for _ in range(count):
-            await put(self.bus, trade(self.sequence + 1), sequence=self.sequence)
-            self.sequence += 1
-
-    async def level(self) -> None:
-        """Everything is committed, and the standby has done it again."""
-        await until_quiet(self.bus)
-        await until(lambda: self.standby.committer.commits == self.primary.committer.commits)
-
-    async def end(self) -> None:
-        for task in self._tasks:
-            await killed(task)
-
-
-async def until(holds: Callable[[], bool], seconds: float = 120.0) -> float:
-    """Wait until it holds; the virtual seconds it took."""
-    clock = asyncio.get_running_loop()
-    began = clock.time()
-    while not holds():
-        assert clock.time() - began < seconds, "it must come true in time"
-        await asyncio.sleep(0.01)
-    return clock.time() - began
-
-
-def with_pair(use: Callable[[Pair], Awaitable[None]], **settings: Any) -> None:
-    async def main() -> None:
-        pair = Pair(**settings)
-        await pair.trades(4)
-        await pair.level()
-        assert (pair.primary.state, pair.standby.state) == ("running", "standby")
-        await use(pair)
-        await pair.end()
-
-    run_instantly(main())
-
-
-def signals_of(trades: int) -> list[float]:
-    return [0.0, *(float(number) for number in range(2, trades + 1, 2))]
+from tests.libs.engine.standby_pair import LEASE, Pair, signals_of, until, with_pair
 
 
 def test_a_standby_does_everything_again_and_commits_nothing() -> None:
@@ -296,61 +223,3 @@ def test_armed_timers_go_on_after_a_takeover() -> None:
         await until(lambda: pair.standby.engine.status()["ticks"] == 2)
 
     with_pair(use)
-
-
-def test_a_standby_that_would_have_decided_otherwise_says_which_commit_and_the_primary_goes_on() -> None:
-    class OtherEngine(EchoEngine):
-        def on_trade(self, event: TradeReceived) -> None:
-            super().on_trade(event)
-            if self._counts[event.symbol] == 7:
-                self._counts[event.symbol] += 1
-
-    async def use(pair: Pair) -> None:
-        other, running = pair.start(pair.bus, OtherEngine, standby=True)
-        await pair.trades(10)
-        with pytest.raises(DeterminismError, match="commit"):
-            await running
-        assert other.state == "failed"
-        await pair.level()
-        assert pair.primary.state == "running"
-
-    with_pair(use)
-
-
-def test_a_bus_that_lost_commits_ends_the_standby_and_is_not_followed_into_another_past() -> None:
-    async def use(pair: Pair) -> None:
-        pair.standby_bus.inner = MemoryTransport()
-        with pytest.raises(StateLostError, match="lost commits this standby has followed"):
-            await pair.standby_running
-
-    with_pair(use)
-
-
-def test_a_commit_that_was_replaced_by_another_is_noticed() -> None:
-    async def use(pair: Pair) -> None:
-        await pair.trades(4)
-        await pair.level()
-        reader = pair.bus._readers["echo"]
-        number, entry = reader.journal[-1]
-        reader.journal[-1] = (number, entry + b"\0")
-        await pair.trades(2)
-        with pytest.raises(
-            StateLostError, match=f"commit {number} of 'echo' must be the one this standby has followed"
-        ):
-            await pair.standby_running
-
-    with_pair(use)
-
-
-def test_a_standby_that_fell_behind_two_snapshots_says_so() -> None:
-    async def use(pair: Pair) -> None:
-        pair.standby_bus.open.clear()
-        for _ in range(3):
-            await pair.trades(2)
-            await until_quiet(pair.bus)
-            await pair.primary.snapshot_now()
-        pair.standby_bus.open.set()
-        with pytest.raises(TrimmedError, match="standby fell behind the snapshots of its primary; restart it"):
-            await pair.standby_running
-
-    with_pair(use, trims={"market:normal": 0})
