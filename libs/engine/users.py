@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +23,15 @@ ADMIN: Final = "admin"
 MIN_PASSWORD: Final = 12
 
 _HASHER = PasswordHasher()  # RFC 9106, low-memory profile: argon2id, 64 MiB, 3 passes
-#: Verified when the user does not exist, so that the time of an answer tells nobody which names do.
-_DECOY = _HASHER.hash("no user has this password")
+
+
+@cache
+def _decoy() -> str:
+    """Verified when the user does not exist, so that the time of an answer tells nobody which names do.
+
+    Made at the first login and not at import: it takes a quarter of a second, in every process of a fleet.
+    """
+    return _HASHER.hash("no user has this password")
 
 
 class User(msgspec.Struct, forbid_unknown_fields=True):
@@ -80,7 +88,8 @@ class UserStore:
         """
         user = self._book.users.get(name)
         try:
-            _HASHER.verify(user.password_hash if user else _DECOY, password)
+            decoy = _decoy()  # asked for in any case, or the first answer of a process would tell
+            _HASHER.verify(user.password_hash if user else decoy, password)
         except (VerificationError, InvalidHashError):
             user = None
         if user is None:
