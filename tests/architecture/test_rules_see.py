@@ -80,6 +80,7 @@ SETS = [
     ("s = {1}\nx = sum(weights[n] for n in s)", 2, "iterates s"),
     ("s = {1}\ntext = f'unknown: {s}'", 2, "writes s"),
     ("a = {1}\nb = a\nc = b | other\nx = list(c)", 4, "list takes c"),
+    ("a, b = set(), 1\nx = [*a]", 2, "unpacks a"),
     ("s = {1}\nx = [y for y in s.union(t)]", 2, "s.union(t)"),
     ("s = {1}\nqueue.extend(s)", 2, "extend takes s"),
     ("x = enumerate({y for y in z} if z else ())", 1, "enumerate takes"),

@@ -195,8 +195,12 @@ class Kinds:
                 self._set(node, name, kind_of_annotation(annotation))
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
-                    if isinstance(target, ast.Name):
-                        self._set(node, target.id, self.kind(value))
+                    pairs = [(target, value)]
+                    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                        pairs = list(zip(target.elts, value.elts, strict=False))
+                    for name, given in pairs:
+                        if isinstance(name, ast.Name):
+                            self._set(node, name.id, self.kind(given))
             case ast.NamedExpr(target=ast.Name(id=name), value=value):
                 self._set(node, name, self.kind(value))
             case ast.arg(arg=name, annotation=annotation):
