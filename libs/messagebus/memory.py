@@ -138,7 +138,7 @@ class MemoryTransport:
         state = self._readers.get(reader)
         if state is None or state.epoch != epoch:
             newest = state.epoch if state else 0
-            if newest < epoch:
+            if 0 < newest < epoch:
                 raise StateLostError(
                     f"epoch of '{reader}' must be {epoch}, was {newest}: the server lost acknowledged writes; restart "
                     "this host, which recovers from what is left"

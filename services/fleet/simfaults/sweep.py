@@ -147,7 +147,7 @@ class Tally:
         compared = self.runs - self.free
         pace = f"{self.days / seconds:,.0f} days/s, {self.events / seconds:,.0f} events/s"
         return [
-            f"{self.runs} seeds, {len(self.failed)} failed; {compared} compared with undisturbed runs, {self.free} free",
+            f"{self.runs} seeds, {len(self.failed)} failed; {compared} compared with undisturbed, {self.free} free",
             f"{self.days} simulated days, {self.events} events published, {self.orders} orders, {self.fills} fills",
             f"{self.lives} processes started in {seconds:.1f} s: {pace}",
             f"faults that came about: {kinds}",
