@@ -132,20 +132,22 @@ async def replay(
 
 
 def _begin(recording: Recording, component: Component, from_commit: int | None) -> ReplayRun:
-    remarks = []
+    remarks: list[str] = []
+    refused: list[str] = []
     for start in starts_of(recording, component.name, from_commit):
         if start.lacks:
-            remarks.append(f"cannot begin after commit {start.number}: {start.lacks}")
+            refused.append(f"cannot begin after commit {start.number}: {start.lacks}")
+            remarks += refused[-1:] if start.snapshot is not None else []  # a journal is expected to be trimmed
             continue
         try:
             core = _core(component, start)
         except SnapshotError as error:
+            refused.append(str(error))
             remarks.append(str(error))
             continue
         return ReplayRun(component.name, start.number, core, last_commit=start.number, remarks=remarks)
     raise ReplayImpossibleError(
-        f"'{component.name}' cannot be replayed from {recording.header.source}'s recording: "
-        + ("; ".join(remarks) or "it holds no journal of it")
+        f"'{component.name}' cannot be replayed from the recording of {recording.header.source}: {'; '.join(refused)}"
     )
 
 
