@@ -33,10 +33,12 @@ class OrderAccount:
 
     Args:
         limits: Of the gate.
+        patience_ns: An order not answered for longer stops its symbol.
     """
 
-    def __init__(self, limits: GateLimits) -> None:
+    def __init__(self, limits: GateLimits, patience_ns: int) -> None:
         self._limits = limits
+        self._patience_ns = patience_ns
         self.orders: dict[str, OrderSubmitted] = {}
         self.ended: set[str] = set()
         self.cancelling: set[str] = set()
@@ -85,6 +87,11 @@ class OrderAccount:
             if is_covered(halt, order) and not halt.allow_reducing:
                 yield f"order {key} was sent after the halt of {halt.scope} '{halt.target}' ({halt.reason})"
         yield from self._limits_of(order, equities.get(order.portfolio_id))
+        for other in self.working():
+            waited = order.ts_event - other.ts_event
+            is_lost = other.client_order_id not in self.answered and waited > self._patience_ns
+            if is_lost and other.symbol == order.symbol:
+                yield f"order {key} was sent while nobody knows what became of {other.client_order_id} in its symbol"
         self.orders[key] = order
 
     def _limits_of(self, order: OrderSubmitted, equity: Decimal | None) -> Iterator[str]:

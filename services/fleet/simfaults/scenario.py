@@ -154,7 +154,7 @@ class _Draw:
         for number in range(draw.randint(0, 4)):
             order = PlaceOrder(
                 0, f"by-hand-{number}", DEFAULT_PORTFOLIO, "cross", draw.choice(symbols), "buy", "limit", "gtc",
-                Decimal(draw.randint(1, 40)), Decimal(draw.randint(1, 12)), None, False, ACTOR,
+                Decimal(draw.choice([draw.randint(1, 40), 500_000])), Decimal(draw.randint(1, 12)), None, False, ACTOR,
             )  # fmt: skip
             found.append(Action(draw.randint(3, self.days), order))
         if draw.random() < 0.6:

@@ -106,7 +106,8 @@ class Judge:
         )  # fmt: skip
 
     def _run(self, scenario: Scenario, days: Days) -> World:
-        witness = Witness(strategy_settings().gate_limits())
+        strategy = strategy_settings()
+        witness = Witness(strategy.gate_limits(), int(strategy.unknown_seconds * 1e9))
         components = self._fleet(scenario, self._market)
 
         async def main() -> World:

@@ -29,7 +29,7 @@ class Witness:
     """The memory of one run.
 
     Args:
-        limits: Of the gate.
+        limits, patience_ns: See :class:`~services.fleet.simfaults.orders.OrderAccount`.
 
     Attributes:
         wrong: What was found wrong, in order.
@@ -38,10 +38,10 @@ class Witness:
         dead: Errors of dead letters.
     """
 
-    def __init__(self, limits: GateLimits) -> None:
+    def __init__(self, limits: GateLimits, patience_ns: int) -> None:
         self.wrong: list[str] = []
         self.report = RunReport()
-        self.orders = OrderAccount(limits)
+        self.orders = OrderAccount(limits, patience_ns)
         self.money = MoneyAccount(self.orders.fills)
         self.equities = Equities()
         self.events = 0

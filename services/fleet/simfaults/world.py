@@ -238,7 +238,9 @@ class World:
 
     def _is_venue_silent(self) -> bool:
         state = self.processes["paper"].host.engine.state  # type: ignore[attr-defined]
-        return bool(state.held) or any(fault.kind == "venue_lost_acknowledgement" for fault in self.book.fired)
+        reached = [fault for fault in self.scenario.faults if fault.method == "order" and fault.nth <= state.taken]
+        self.book.fired.extend(reached)
+        return bool(state.held) or any(fault.kind == "venue_lost_acknowledgement" for fault in reached)
 
     # -- the bus ----------------------------------------------------------------------------------
 
