@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from socket import socket
 
+import structlog
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -20,7 +21,7 @@ from libs.engine.health import HealthLimits, HostView, is_healthy
 from libs.engine.host import Host, HostSettings
 from libs.engine.metrics import HostMetrics, export_vitals
 from libs.engine.parts import ProcessParts
-from libs.engine.server import HttpServer, open_port
+from libs.engine.server import HttpServer, PortUnavailable, open_port
 from libs.engine.setting_mistakes import CLASSES
 from libs.engine.settings import EngineSettings, effective
 from libs.engine.tailing import TailContext, TailHost, TailService
@@ -142,22 +143,39 @@ class Assembly:
         member.port = member.server.port
 
 
-def open_ports(components: Sequence[Component], services: Sequence[TailService]) -> dict[str, socket]:
+def open_ports(
+    components: Sequence[Component], services: Sequence[TailService], *, standby: bool = False
+) -> dict[str, socket]:
     """Bind every HTTP port, all or none.
+
+    Args:
+        standby: A primary may have the usual port on this machine: take any free one where nobody has chosen.
 
     Raises:
         PortUnavailable: For the first that cannot be opened.
     """
-    wanted: list[tuple[str, str, int]] = []
+    wanted: list[tuple[str, str, int, bool]] = []
     for component in components:
         if component.port is not None:
             settings = settings_of(component)
-            wanted.append((component.name, settings.host if settings else LOOPBACK, component.port))
-    wanted.extend((service.name, service.settings.host, service.settings.port) for service in services)
+            is_chosen = settings is None or "port" in settings.model_fields_set
+            host = settings.host if settings else LOOPBACK
+            wanted.append((component.name, host, component.port, standby and not is_chosen))
+    wanted.extend((service.name, service.settings.host, service.settings.port, False) for service in services)
     with ExitStack() as held:
-        opened = {name: held.enter_context(open_port(name, host, port)) for name, host, port in wanted}
+        opened = {name: held.enter_context(_open(name, host, port, moves)) for name, host, port, moves in wanted}
         held.pop_all()
         return opened
+
+
+def _open(name: str, host: str, port: int, may_move: bool) -> socket:
+    try:
+        return open_port(name, host, port)
+    except PortUnavailable as error:
+        if not may_move:
+            raise
+        structlog.get_logger("http").warning("port_taken", engine=name, error=str(error), remedy="taking a free one")
+        return open_port(name, host, 0)
 
 
 def settings_of(component: Component) -> EngineSettings | None:

@@ -109,7 +109,7 @@ class Process:
             PortUnavailable, SettingsError: If an HTTP port cannot be opened, or must not be; nothing was started.
             ProcessFailed: If a task died, or the end took too long; nothing that was committed is lost.
         """
-        listeners = open_ports(self._components, self._services)
+        listeners = open_ports(self._components, self._services, standby=self.parts.standby)
         try:
             self._build(listeners)
             async with asyncio.TaskGroup() as group:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from libs.clock import LiveClock
 from libs.contracts import topics
 from libs.contracts.system import EngineStateChanged, HeartbeatSent
 from libs.contracts.topics import CODEC
 from libs.engine.arguments import Arguments, parse_arguments, with_port
+from libs.engine.assembly import open_ports
 from libs.engine.component import Adapter, Component
 from libs.engine.errors import SettingsError
 from libs.engine.heartbeat import HeartbeatWatch
 from libs.engine.process import Process
 from libs.engine.run import check_standby
+from libs.engine.server import PortUnavailable
 from libs.engine.settings import BusSettings, ProcessSettings
 from libs.messagebus.memory import MemoryTransport
 from libs.messagebus.topic import Event
@@ -245,6 +250,21 @@ def test_the_port_is_that_of_the_first_surface_and_shown_as_such() -> None:
     assert isinstance(changed[1].settings, EchoSettings)
     assert changed[1].settings.port == 8901
     assert [component.port for component in with_port(components, None)] == [None, 8900, 8950]
+
+
+def test_a_standby_finds_a_port_beside_its_primary_unless_one_was_chosen() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        usual = replace(component_of(port=port), settings=EchoSettings())  # nobody has chosen: the default
+        with pytest.raises(PortUnavailable):
+            open_ports([usual], [])
+        with capture_logs() as lines, open_ports([usual], [], standby=True)["echo"] as found:
+            assert found.getsockname()[1] not in (0, port)
+        assert [line["event"] for line in lines] == ["port_taken"]
+        with pytest.raises(PortUnavailable, match=f"port {port} of engine 'echo' must be free"):
+            open_ports(with_port([usual], port), [], standby=True)
 
 
 def test_what_has_no_state_has_no_standby_and_a_bus_of_one_process_none_either() -> None:
