@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import psutil
 from prometheus_client import CollectorRegistry
 
 from benchmarks.bus_parts import CountingEngine, quote
@@ -169,8 +170,8 @@ class EngineProcess:
         }  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> float:
-        """Start it; seconds until it says that it is ready."""
+    def start(self) -> tuple[float, float]:
+        """Start it; seconds until it says that it is ready, and the CPU seconds it has used by then."""
         began = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "services.portfolio"], env=self._environment, cwd=ROOT,
@@ -180,7 +181,8 @@ class EngineProcess:
             if self._process.poll() is not None or time.perf_counter() - began > _PATIENCE_SECONDS:
                 raise RuntimeError(f"the engine must become ready, was not: exit code {self._process.poll()}")
             time.sleep(_LOOK_SECONDS)
-        return time.perf_counter() - began
+        seconds, used = time.perf_counter() - began, psutil.Process(self._process.pid).cpu_times()
+        return seconds, used.user + used.system
 
     def end(self, how: signal.Signals) -> None:
         """Send a signal and wait for the end."""
