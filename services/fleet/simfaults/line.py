@@ -70,7 +70,7 @@ class Line:
             result = await result
             self._check_connected()
         if method in ("read", "quiescence", "append", "commit"):
-            self._mark = self._server.stamp
+            self._mark = max(self._mark, self._server.stamp)
         for fault in due:
             if fault.kind == "crash_after":
                 await self._die()

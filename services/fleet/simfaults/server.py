@@ -170,14 +170,16 @@ class Server(MemoryTransport):
 
     def fail_over(self, image: Image) -> None:
         """Go on from ``image``; every connection breaks."""
+        streams = {name: copy_stream(stream) for name, stream in image.streams.items()}
         for name, stream in self._streams.items():
-            kept = image.streams.setdefault(name, StreamState())
+            kept = streams.setdefault(name, StreamState())
             for number in range(kept.last + 1, stream.last + 1):
                 kept.entries.append(Entry(name, f"{number}-{self.generation + 1}", _FILLER))
         if self._newest_stamp > image.stamp:
             self._gaps.append((image.stamp, self._newest_stamp))
         self.stamp = image.stamp
-        self._streams, self._readers, self._producers = image.streams, image.readers, image.producers
+        self._streams, self._producers = streams, dict(image.producers)
+        self._readers = {name: copy_reader(reader) for name, reader in image.readers.items()}
         self.break_connections()
 
     def break_connections(self) -> None:

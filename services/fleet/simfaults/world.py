@@ -267,7 +267,10 @@ class World:
                 self.server.break_connections()
                 loop.call_later(fault.seconds, setattr, self.server, "is_down", False)
             case "failover":
-                self._fail_over(self._images[max(0, fault.nth - fault.count)])
+                # What an earlier failover has lost is in no replica: the images of it are gone too.
+                newest = max(number for number in self._images if number <= max(0, fault.nth - fault.count))
+                self._images = {number: image for number, image in self._images.items() if number <= newest}
+                self._fail_over(self._images[newest])
             case "clock_jump":
                 self._clock.jumped_ns += int(fault.seconds * 1e9)
             case "sent_again" if is_client:
