@@ -139,10 +139,10 @@ def _ask(pipe: Pipe, question: str) -> int:
     return int(pipe.recv())
 
 
-def soak(events: int, rounds: int) -> Soak:
-    """Drive ``events`` events through, in ``rounds`` equal rounds."""
+def soak(events: int, rounds: int, found: Soak | None = None) -> Soak:
+    """Drive ``events`` events through, in ``rounds`` equal rounds; the readings go to ``found`` as they are made."""
     quotes = max(1, round(events / EVENTS_PER_QUOTE / rounds))
-    found = Soak()
+    found = Soak() if found is None else found
     with ExitStack() as held:
         folder = held.enter_context(tempfile.TemporaryDirectory(prefix="soak-"))
         redis = held.enter_context(EmbeddedRedis(folder))
@@ -162,11 +162,11 @@ def soak(events: int, rounds: int) -> Soak:
                 found.bytes.setdefault("redis", []).append(int(observer.info("memory")["used_memory"]))
                 for name, (_, pid) in engines.items():
                     found.bytes.setdefault(name, []).append(_resident(pid))
+                found.seconds = time.perf_counter() - started
         finally:
             source.send(0)
             for pipe, _ in engines.values():
                 pipe.send("stop")
-        found.seconds = time.perf_counter() - started
     return found
 
 
@@ -195,7 +195,11 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=20_000_000)
     parser.add_argument("--rounds", type=int, default=200)
     chosen = parser.parse_args()
-    found = soak(chosen.events, chosen.rounds)
+    found = Soak()
+    try:
+        soak(chosen.events, chosen.rounds, found)
+    except KeyboardInterrupt:
+        print("interrupted; what was read until then:")
     print(found.table())
     return 0 if all(line.is_flat for line in found.lines().values()) else 1
 

@@ -12,6 +12,8 @@ from libs.contracts.fleet import ENGINES
 from tests.faults.fleet import MultiProcessFleet
 from tests.support.processes import wait_until
 
+#: Whether the long forms are wanted (``make soak``).
+SOAK = bool(os.environ.get("NAUTILUS_SOAK"))
 #: Kills between two looks whether the replay has moved on.
 KILLS_A_LOOK = 5
 #: What a member says of itself that handles events; it is degraded while others are missing.

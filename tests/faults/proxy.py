@@ -44,7 +44,7 @@ class Network:
         """Half-open: connections stay and are accepted, nothing arrives any more in either direction, ever."""
         self._call(lambda: setattr(self, "_swallows", True))
 
-    def delay(self, seconds: float) -> None:
+    def delay(self, seconds: float = 0.03) -> None:
         """Hold everything back this long, in both directions."""
         self._call(lambda: setattr(self, "_delay_seconds", seconds))
 
