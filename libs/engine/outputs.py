@@ -55,13 +55,7 @@ class OutputEncoder:
         """
         if not events:
             return [], {}
-        by_event = self._registry.by_event
-        grouped: dict[str, list[int]] = {}
-        counts: dict[str, int] = {}
-        for index, event in enumerate(events):
-            topic = by_event.get(type(event)) or self._registry.topic_of(event)
-            counts[topic.name] = counts.get(topic.name, 0) + 1
-            grouped.setdefault(topic.stream, []).append(index)
+        grouped, counts = self._grouped(events)
         runs = [Input(batch.producer, batch.sequence, len(batch.events)) for batch in inputs]
         roots = roots_of(causes, inputs)
         named = references.resolve(self._ids(grouped, sequence)) if references else {}
@@ -90,6 +84,17 @@ class OutputEncoder:
                 outputs.append(Output(stream, data))
                 sequence += len(part)
         return outputs, counts
+
+    def _grouped(self, events: Sequence[Event]) -> tuple[dict[str, list[int]], dict[str, int]]:
+        """Indices by stream in order of first use, and counts by topic name."""
+        by_event = self._registry.by_event
+        grouped: dict[str, list[int]] = {}
+        counts: dict[str, int] = {}
+        for index, event in enumerate(events):
+            topic = by_event.get(type(event)) or self._registry.topic_of(event)
+            counts[topic.name] = counts.get(topic.name, 0) + 1
+            grouped.setdefault(topic.stream, []).append(index)
+        return grouped, counts
 
     def _ids(self, grouped: Mapping[str, Sequence[int]], sequence: int) -> list[str]:
         """Ids by index: sequence numbers go on from stream to stream, in the order in which they are encoded."""
