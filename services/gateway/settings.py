@@ -48,7 +48,10 @@ def _url(name: str) -> str:
 
 
 class EngineUrls(Settings):
-    """Where each engine's HTTP surface is; the defaults are those of one machine."""
+    """Where each engine's HTTP surface is; the defaults are those of one machine.
+
+    An engine with a hot standby has several, separated by commas: the gateway asks whichever of them leads.
+    """
 
     model_config = engine_config("ENGINE_")
 
@@ -65,11 +68,17 @@ class EngineUrls(Settings):
 
     @field_validator("*")
     @classmethod
-    def _is_http(cls, url: str) -> str:
-        if not url.startswith("http://") or url.removeprefix("http://").strip("/") == "":
-            raise ValueError(f"must be the http:// address of an engine, was '{url}'; e.g. http://risk:8200")
-        return url.rstrip("/")
+    def _is_http(cls, urls: str) -> str:
+        places = [url.strip().rstrip("/") for url in urls.split(",")]
+        for url in places:
+            if not url.startswith("http://") or url == "http:":
+                raise ValueError(f"must be the http:// address of an engine, was '{url}'; e.g. http://risk:8200")
+        return ",".join(places)
+
+    def places(self, engine: str) -> tuple[str, ...]:
+        """The addresses of the processes of ``engine``."""
+        return tuple(str(getattr(self, f"{engine}_url")).split(","))
 
     def of(self, engine: str) -> str:
-        """The address of ``engine``."""
-        return str(getattr(self, f"{engine}_url"))
+        """The first address of ``engine``."""
+        return self.places(engine)[0]

@@ -14,6 +14,8 @@ from services.gateway.settings import GatewaySettings
 
 #: Seconds between two rounds while an engine is starting, degraded or silent.
 _SOON = 0.5
+#: What a process says, or leaves unsaid, when another one of its engine may be the one to ask.
+_NOT_LEADING = frozenset({"standby", "stopped", "unreachable"})
 
 
 class Rounds:
@@ -54,11 +56,27 @@ class Rounds:
             await asyncio.sleep(self._settings.health_seconds if is_well else min(_SOON, self._settings.health_seconds))
 
     async def look(self) -> dict[str, Reading]:
-        """Ask all engines now; takes no longer than the timeout."""
+        """Ask all engines now; takes no longer than the timeout for each address of an engine."""
         found = await asyncio.gather(*(self._ask(engine) for engine in ENGINES))
         return dict(zip(ENGINES, found, strict=True))
 
     async def _ask(self, engine: str) -> Reading:
+        """Look at an engine; where another process of it leads, that one is asked from now on.
+
+        While the others are tried a request may reach a standby, which refuses it and sends nothing.
+        """
+        urls, present = self._upstreams.urls, self._upstreams.urls[engine]
+        reading = await self._look_at(engine)
+        for place in self._upstreams.places[engine] if reading.state in _NOT_LEADING else ():
+            if place != present:
+                urls[engine] = place
+                other = await self._look_at(engine)
+                if other.state not in _NOT_LEADING:
+                    return other
+        urls[engine] = present
+        return reading
+
+    async def _look_at(self, engine: str) -> Reading:
         timeout = self._settings.health_timeout_seconds
         try:
             async with asyncio.timeout(timeout):

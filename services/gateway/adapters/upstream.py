@@ -71,12 +71,17 @@ class Upstreams:
     Args:
         urls: Where they are.
         observe: Counts requests: engine, outcome, seconds until the answer began.
+
+    Attributes:
+        urls: Where each engine is asked now; of one with a standby that changes when it takes over.
+        places: All addresses of each engine.
     """
 
     name = "upstreams"
 
     def __init__(self, urls: EngineUrls, observe: Observe = lambda *_: None) -> None:
         self.urls = {engine: urls.of(engine) for engine in ENGINES}
+        self.places = {engine: urls.places(engine) for engine in ENGINES}
         self.breakers = {engine: Breaker(LIMITS.get(engine, BreakerLimits())) for engine in ENGINES}
         self.observe = observe
         self._session: aiohttp.ClientSession | None = None
