@@ -66,6 +66,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Invented seconds."""
         return self._virtual.seconds
 
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Say nothing: a task of a process that was killed has nobody left who could ask how it ended."""
+
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
         """Do it here and now; a thread would end at a moment that no seed decides."""
         done = self.create_future()
