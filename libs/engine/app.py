@@ -19,7 +19,6 @@ from libs.engine.metrics import HttpMetrics, counters, export_vitals
 from libs.engine.plain import iso, plain, rounded
 from libs.engine.problems import MEDIA_TYPE, install_problem_handlers
 from libs.engine.vitals import InputFact, Vitals
-from libs.version import CODE_VERSION
 
 _SECOND = 1_000_000_000
 
@@ -54,7 +53,7 @@ def create_app(
         body_limits: Bytes by path where 1 MiB is too little.
     """
     export_vitals(registry, host.name, host.vitals, lambda vitals: is_healthy(vitals, limits))
-    app = FastAPI(title=title, version=CODE_VERSION, docs_url=None, redoc_url=None)
+    app = FastAPI(title=title, version=host.version, docs_url=None, redoc_url=None)
     app.add_middleware(AuthMiddleware, guard=guard)  # what is added last is passed first: the edge, then the door
     install_problem_handlers(app, HttpMetrics(registry, host.name), body_limits)
     app.include_router(_health_router(host, limits))
@@ -168,7 +167,7 @@ def health_body(host: HostView, vitals: Vitals, limits: HealthLimits = LIMITS) -
     return {
         "engine": host.name,
         "status": status_of(vitals, checks),
-        "version": CODE_VERSION,
+        "version": host.version,
         "instance": host.instance,
         "epoch": vitals.epoch,
         "uptime_seconds": rounded(vitals.uptime_seconds),

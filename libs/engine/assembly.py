@@ -27,7 +27,6 @@ from libs.engine.settings import EngineSettings, effective
 from libs.engine.tailing import TailContext, TailHost, TailService
 from libs.engine.view import EngineView
 from libs.messagebus.topic import TopicRegistry
-from libs.version import CODE_VERSION
 
 #: Where a surface listens unless its settings say otherwise.
 LOOPBACK = "127.0.0.1"
@@ -52,7 +51,7 @@ class Member:
         """A sign of life."""
         vitals = self.view.vitals()
         return HeartbeatSent(
-            now_ns, self.name, self.view.instance, vitals.epoch, CODE_VERSION, vitals.state, vitals.lag_entries,
+            now_ns, self.name, self.view.instance, vitals.epoch, self.view.version, vitals.state, vitals.lag_entries,
             self.port,
         )  # fmt: skip
 

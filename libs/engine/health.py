@@ -62,11 +62,13 @@ class HostView(Protocol):
     Attributes:
         name: Engine name.
         instance: This run of it, unique over all runs.
+        version: Of the code it runs, as journals and snapshots carry it.
         role: ``sequenced`` (commits, journals) or ``tail`` (keeps no position).
     """
 
     name: str
     instance: str
+    version: str
     role: str
 
     def sample(self) -> EngineState:

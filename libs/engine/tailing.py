@@ -20,6 +20,7 @@ from libs.engine.settings import EngineSettings, ProcessSettings
 from libs.engine.vitals import Change, Vitals
 from libs.messagebus.publisher import Publisher
 from libs.messagebus.transport import Transport
+from libs.version import version_of
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -40,6 +41,7 @@ class TailHost:
     def __init__(self, name: str, parts: ProcessParts, upstreams: Sequence[str] = ()) -> None:
         self.name = name
         self.instance = parts.instance
+        self.version = version_of(f"services.{name}")
         self.running = asyncio.Event()
         self.running.set()
         self.counters_of: Callable[[], Mapping[str, Any]] = dict

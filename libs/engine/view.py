@@ -30,6 +30,7 @@ class EngineView:
     def __init__(self, host: Host, parts: ProcessParts, max_input_age_seconds: Mapping[str, float]) -> None:
         self.name = host.name
         self.instance = parts.instance
+        self.version = host.core.code
         self._host = host
         self._parts = parts
         self._max_ages = dict(max_input_age_seconds)

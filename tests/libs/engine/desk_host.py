@@ -24,6 +24,7 @@ class SetHost:
 
     name = "features"
     instance = "features-1"
+    version = "1.0.0+0000000000/py3.11"
     role = "sequenced"
 
     def __init__(self, vitals: Vitals) -> None:
