@@ -33,10 +33,6 @@ class JobQueue:
         self.running = 0
         self.wake = asyncio.Event()
 
-    def __len__(self) -> int:
-        """Jobs that could begin."""
-        return len(self.ready) + len(self.careful)
-
 
 class Lane:
     """What a worker knows about one stream.
@@ -47,6 +43,7 @@ class Lane:
         held_until_ns: When the lease on an ordered stream runs out, unless it is renewed.
         opened: Entries taken and not finished, oldest first.
         dirty: Those of them with something to write down.
+        ready: Jobs that could begin.
         waiting: Jobs that wait for a retry, or behind one with their key.
         count: Entries the next take asks for.
     """
@@ -60,23 +57,19 @@ class Lane:
         self.held_until_ns = 0
         self.opened: dict[str, OpenEntry] = {}
         self.dirty: dict[str, OpenEntry] = {}
+        self.ready = 0
         self.waiting = 0
         self.count = 1
         self.careful_busy = False
         self._max_read, self._max_waiting = max_read, max_waiting
         self._space = asyncio.Event()
         self._low = 0
-        self._taken_ns = 0
+        self._taken = self._taken_ns = 0
         self._behind: dict[str, deque[Job[Any]]] = {}
         if not self.ordered:
             self.active.set()
 
     # -- reading ----------------------------------------------------------------------------------
-
-    @property
-    def ready(self) -> int:
-        """Jobs that could begin."""
-        return sum(map(len, self.queues.values()))
 
     @property
     def has_room(self) -> bool:
@@ -90,15 +83,17 @@ class Lane:
             await self._space.wait()
 
     def note_taken(self, entries: int, now_ns: int) -> None:
-        """Adapt the size of the next take to how fast the jobs of the last one were done."""
+        """Entries were taken; read on while the second half of their jobs is worked off, where there is a half."""
+        self._taken, self._taken_ns = entries, now_ns
+        self._low = self.ready // 2 if self.count > 1 else 0
+
+    def adapt(self, now_ns: int) -> None:
+        """There is room again: adapt the size of the next take to how fast the jobs of the last one were done."""
         spent = now_ns - self._taken_ns
-        if entries >= self.count and spent < _QUICK_NS:
+        if self._taken >= self.count and spent < _QUICK_NS:
             self.count = min(self._max_read, self.count * 2)
         elif spent > 4 * _QUICK_NS:
             self.count = max(1, self.count // 2)
-        self._taken_ns = now_ns
-        # Read on while the second half is worked off, where there is a half.
-        self._low = self.ready // 2 if self.count > 1 else 0
 
     # -- jobs -------------------------------------------------------------------------------------
 
@@ -121,14 +116,19 @@ class Lane:
         """A job may begin."""
         queue = self.queues[job.topic.name]
         (queue.careful if job.careful else queue.ready).append(job)
+        self.ready += 1
         queue.wake.set()
 
     def next_job(self, queue: JobQueue) -> Job[Any] | None:
         """The next job of a topic that may begin, None when there is none."""
         if queue.careful and not self.careful_busy:
             self.careful_busy = True
+            self.ready -= 1
             return queue.careful.popleft()
-        return queue.ready.popleft() if queue.ready else None
+        if not queue.ready:
+            return None
+        self.ready -= 1
+        return queue.ready.popleft()
 
     def ended(self, job: Job[Any]) -> None:
         """A job is settled or dropped: the next one with its key may begin."""
@@ -139,7 +139,8 @@ class Lane:
                 self.offer(line.popleft())
             else:
                 del self._behind[job.key]
-        self.breathe()
+        if self.ready <= self._low:
+            self.breathe()
 
     def spare(self) -> None:
         """A careful job has ended or failed: the next of them may begin."""
@@ -150,7 +151,7 @@ class Lane:
 
     def breathe(self) -> None:
         """Something ended: there may be room."""
-        if self.has_room:
+        if self.waiting < self._max_waiting and self.ready <= self._low:
             self._space.set()
 
     def mark(self, entry: OpenEntry) -> None:

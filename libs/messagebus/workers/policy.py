@@ -99,7 +99,7 @@ class WorkerSettings:
 
     visibility_seconds: float = 30.0
     max_waiting: int = 1_000
-    max_read: int = 64
+    max_read: int = 256
     block_ms: int = 1_000
     stop_seconds: float = 5.0
 

@@ -39,6 +39,7 @@ class Reader:
                     await self.open()
                 await lane.active.wait()
                 await lane.wait_for_room()
+                lane.adapt(self._shop.clock.timestamp_ns())
                 found = await self._queue.take(
                     lane.stream, self._group, self._shop.consumer, lane.count, self._settings.block_ms,
                     ordered=lane.ordered,

@@ -46,8 +46,9 @@ class Settler:
 
     def rouse(self) -> None:
         """Something is to be written down."""
-        self._wake.set()
-        self._idle.clear()
+        if not self._wake.is_set():
+            self._wake.set()
+            self._idle.clear()
 
     async def run(self, lanes: Sequence[Lane]) -> None:
         """Write until cancelled."""
