@@ -106,11 +106,6 @@ class StrategyEngine:
         return self.runner.versions
 
     @property
-    def strategy_versions(self) -> str:
-        """Name and version of every strategy that is loaded; it goes into journals and snapshots."""
-        return self.runner.versions
-
-    @property
     def now_ns(self) -> int:
         """The fleet's time."""
         return self._clock.timestamp_ns()
@@ -205,7 +200,7 @@ class StrategyEngine:
 
     def on_halt_changed(self, event: HaltChanged) -> None:
         """Put a halt in force or lift it; cancel the working orders it covers if it says so."""
-        halt = self.halts.apply(event)
+        halt = self.halts.apply(event, self._outbox.event_id)
         if halt is None or not halt.cancel_orders:
             return
         now = self._clock.timestamp_ns()

@@ -16,8 +16,11 @@ class HaltBook:
     def __init__(self, halts: dict[tuple[str, str], Halt]) -> None:
         self._halts = halts
 
-    def apply(self, event: HaltChanged) -> Halt | None:
-        """Put a halt in force or lift exactly the one of this scope and target; returns the halt put in force."""
+    def apply(self, event: HaltChanged, event_id: str = "") -> Halt | None:
+        """Put a halt in force or lift exactly the one of this scope and target; returns the halt put in force.
+
+        ``event_id`` is kept with it, so that an order it stops can name it.
+        """
         key = (event.scope, event.target)
         if not event.halted:
             self._halts.pop(key, None)
@@ -30,6 +33,7 @@ class HaltBook:
             event.ts_event,
             event.cancel_orders,
             event.allow_reducing,
+            event_id,
         )
         self._halts[key] = halt
         return halt

@@ -73,7 +73,8 @@ class OrderEntry:
             request.strategy_id, request.symbol, request.portfolio_id, inputs.mark.event_id if inputs.mark else ""
         )
         if denial is not None:
-            self._deny(client_order_id, request, denial, now, because)
+            halted = [inputs.halt.event_id] if inputs.halt else []
+            self._deny(client_order_id, request, denial, now, [*because, *halted])
             return Placed(client_order_id, denial)
         rules = rules_of(inputs)
         self._remember(request, now)

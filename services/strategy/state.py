@@ -115,7 +115,7 @@ class Position(msgspec.Struct):
 
 
 class Halt(msgspec.Struct, frozen=True):
-    """A halt in force; it stays until a person lifts it."""
+    """A halt in force; it stays until a person lifts it. ``event_id``: of the event that put it in force."""
 
     scope: HaltScope
     target: str
@@ -124,6 +124,7 @@ class Halt(msgspec.Struct, frozen=True):
     ts_event: int
     cancel_orders: bool
     allow_reducing: bool
+    event_id: str = ""
 
 
 class StrategySlot(msgspec.Struct):
