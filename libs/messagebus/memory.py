@@ -285,20 +285,7 @@ class MemoryTransport:
             stream = self._streams.get(name)
             if stream is None:
                 continue
-            readers = [state for state in self._readers.values() if name in state.streams]
-            if any(len(state.snapshots) < 2 for state in readers):
-                continue
-            bound = min((number_of(state.snapshots[-1][1].get(name, START)) for state in readers), default=stream.last)
-            bound = min(bound, self.groups.floor(name, stream.last))
-            drop = min(bound + 1, stream.last - keep + 1) - stream.first
-            if drop > 0:
-                del stream.entries[:drop]
-                stream.first += drop
-                removed += drop
-        for state in self._readers.values():
-            if len(state.snapshots) == 2:
-                oldest = state.snapshots[-1][0].number
-                before = len(state.journal)
-                state.journal = [entry for entry in state.journal if entry[0] > oldest]
-                removed += before - len(state.journal)
-        return removed
+            bounds = [state.bound(name) for state in self._readers.values() if name in state.streams]
+            bound = min([*bounds, self.groups.floor(name, stream.last), stream.last])
+            removed += stream.drop_through(bound, keep)
+        return removed + sum(state.trim_journal() for state in self._readers.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from libs.messagebus.lease import Lease, LeaseView
-from libs.messagebus.transport import Entry, StoredSnapshot
+from libs.messagebus.transport import START, Entry, StoredSnapshot
 
 
 @dataclass(slots=True)
@@ -19,6 +19,13 @@ class StreamState:
     def last(self) -> int:
         """Number of the newest entry, kept or trimmed."""
         return self.first + len(self.entries) - 1
+
+    def drop_through(self, number: int, keep: int) -> int:
+        """Remove entries up to ``number`` but leave ``keep``; how many went."""
+        drop = max(0, min(number + 1, self.last - keep + 1) - self.first)
+        del self.entries[:drop]
+        self.first += drop
+        return drop
 
 
 @dataclass(slots=True)
@@ -45,6 +52,17 @@ class ReaderState:
         self.streams = streams
         self.epoch += 1
         return Lease(self.epoch, self.commits, dict(self.positions))
+
+    def bound(self, stream: str) -> int:
+        """Number of the entry up to which a stream may be trimmed for this reader: that of its older snapshot."""
+        return number_of(self.snapshots[1][1].get(stream, START)) if len(self.snapshots) == 2 else 0
+
+    def trim_journal(self) -> int:
+        """Remove what is older than both snapshots; how many entries went."""
+        before = len(self.journal)
+        if len(self.snapshots) == 2:
+            self.journal = [entry for entry in self.journal if entry[0] > self.snapshots[1][0].number]
+        return before - len(self.journal)
 
     def view(self) -> LeaseView:
         """What a standby sees."""
