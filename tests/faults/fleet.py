@@ -22,7 +22,7 @@ from services.fleet.report import RunReport
 from services.marketdata.adapters.dataset import survey
 from services.marketdata.settings import MarketDataSettings
 from tests.support.fleet import report_of
-from tests.support.processes import Child, ask_json, fleet_environment, wait_until
+from tests.support.processes import PATIENCE_SECONDS, Child, ask_json, fleet_environment, wait_until
 
 MEMBERS = (*ENGINES, "gateway")
 MARKET = MarketDataSettings(start_date=date(1990, 1, 1), end_date=date(1990, 6, 15), speed=0)
@@ -177,7 +177,7 @@ class MultiProcessFleet:
         """Let the replay run to its end; what the bus then holds."""
         if self.feed()["state"] == "paused":
             self.control("resume")
-        wait_until("the replay is finished", lambda: self.feed().get("state") == "finished")
+        wait_until("the replay is finished", lambda: self.feed().get("state") == "finished", 5 * PATIENCE_SECONDS)
         return asyncio.run(_report(self.redis.url))
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.faults
 KILLS = 1_000 if SOAK else 40
 #: Slow enough that data still flow when the last one is killed.
 MARKET = MarketDataSettings(
-    start_date=date(1990, 1, 1), end_date=date(1993, 1, 1) if SOAK else date(1990, 11, 1), speed=0.5 if SOAK else 2
+    start_date=date(1990, 1, 1), end_date=date(1993, 1, 1) if SOAK else date(1990, 9, 1), speed=0.5 if SOAK else 2
 )
 #: The engine behind a network of its own.
 FAR = "portfolio"
@@ -128,7 +128,7 @@ def test_a_log_that_went_backward_stops_who_had_seen_more_and_is_gone_on_from(
     print(f"ended, since they had seen what was lost: {', '.join(ended)}")
     assert ended
     for name, last_words in ended.items():
-        assert "went backward" in last_words, (name, last_words)
+        assert "went backward" in last_words or "the server lost commits" in last_words, (name, last_words)
     for name in MEMBERS:
         fleet.wait_ready(name)
 

@@ -29,7 +29,7 @@ from tests.faults.killing import SOAK
 from tests.faults.proxy import Network, network
 from tests.support.fleet import report_of
 from tests.support.fleet_up import FleetUp
-from tests.support.processes import ask_json, wait_until
+from tests.support.processes import PATIENCE_SECONDS, ask_json, wait_until
 
 pytestmark = pytest.mark.faults
 
@@ -87,7 +87,7 @@ class Everything:
 
     def finish(self) -> RunReport:
         self.pace(0)
-        wait_until("the replay is finished", lambda: self.fleet.feed_state() == "finished")
+        wait_until("the replay is finished", lambda: self.fleet.feed_state() == "finished", 5 * PATIENCE_SECONDS)
 
         async def report() -> RunReport:
             transport = RedisTransport(self.redis.url)
