@@ -104,7 +104,7 @@ def _run(work: Work) -> None:
 async def _at_the_desk(work: Work) -> None:
     from libs.clock import LiveClock
     from libs.contracts.topics import CODEC, REGISTRY
-    from libs.messagebus.workers import work_queue
+    from libs.messagebus.workers import LetterDesk, work_queue
 
     clock, transport = LiveClock(), _transport()
     try:
