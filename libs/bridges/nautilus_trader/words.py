@@ -1,7 +1,8 @@
 """Our quotes, trades and bars in NautilusTrader's words, for a node that reads them as an external stream.
 
 Prices and sizes are text there, and those of one message must have equally many decimal places; they get as many as
-the float that needs most, or as many as the instrument has where that is told. Nothing is rounded.
+the float that needs most, or as many as the instrument has where that is told. Nothing is rounded but the noise of
+floats: 0.65004000000000006 is 0.65004 for an instrument of five digits, 0.650041 is refused.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ MAX_NUMBER = 1.7e13
 """Prices end at 17,014,118,346,046 there, sizes at twice that."""
 
 MAX_TRADE_ID = 36
+
+NOISE_ULPS = 4
+"""Units in the last place by which a float may miss the number of so many digits that it stands for."""
 
 
 class Digits(NamedTuple):
@@ -107,23 +111,31 @@ def _sizes(values: list[float], digits: Digits | None, symbol: str) -> list[str]
 
 
 def _digits(values: list[float], places: int | None, symbol: str) -> list[str]:
-    """Floats as text with equally many decimal places, none of them rounded.
+    """Floats as text with equally many decimal places.
 
-    The shortest text that reads back as the same float is what the source said; ``places`` adds zeros.
+    Without ``places`` as many as the shortest text needs that reads back as the same float. With them a float may be
+    off by the noise of a few additions, which is taken away; anything more would be another price.
     """
-    exact = []
     for value in values:
         if not math.isfinite(value) or abs(value) > MAX_NUMBER:
             raise UnmappedError(f"numbers of {symbol} must be finite and at most {MAX_NUMBER:g} there, was {value}")
-        exact.append(Decimal(repr(float(value))).normalize())
-    needed = max(max(-_exponent(value), 0) for value in exact)
-    limit = MAX_DIGITS if places is None else places
-    if needed > limit:
-        raise UnmappedError(
-            f"numbers of {symbol} must have at most {limit} decimal places, was {values}; "
-            "round them where they are made, or give the instrument more digits"
-        )
-    return [format(value, f".{needed if places is None else places}f") for value in exact]
+    if places is None:
+        exact = [Decimal(repr(float(value))).normalize() for value in values]
+        needed = max(max(-_exponent(value), 0) for value in exact)
+        if needed > MAX_DIGITS:
+            raise UnmappedError(
+                f"numbers of {symbol} must have at most {MAX_DIGITS} decimal places there, was {values}; round them "
+                "where they are made, or say how many the instrument has"
+            )
+        return [format(value, f".{needed}f") for value in exact]
+    texts = [format(value, f".{places}f") for value in values]
+    for value, text in zip(values, texts, strict=True):
+        if abs(float(text) - value) > NOISE_ULPS * math.ulp(value):
+            raise UnmappedError(
+                f"numbers of {symbol} must have at most {places} decimal places, was {value}; round it where it is "
+                "made, or give the instrument more digits"
+            )
+    return texts
 
 
 def _exponent(value: Decimal) -> int:

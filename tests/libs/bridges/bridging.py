@@ -36,10 +36,10 @@ def child(script: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def told_by(process: subprocess.Popen[str]) -> Any:
-    said, complained = process.communicate(timeout=300)
+def told_by(process: subprocess.Popen[str], patience_s: float = 300) -> Any:
+    said, complained = process.communicate(timeout=patience_s)
     assert process.returncode == 0, complained[-2000:]
-    return json.loads(said)
+    return json.loads(said.splitlines()[-1])
 
 
 async def at_once(_: float) -> None:
