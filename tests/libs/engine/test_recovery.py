@@ -51,8 +51,8 @@ async def recovered(transport: Any) -> Host:
     running = asyncio.create_task(host.run())
     while host.state == "starting" and not running.done():
         await asyncio.sleep(0.01)
-    if running.done():
-        running.result()
+    if host.state == "failed":
+        await running
     await killed(running)
     return host
 
