@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from services.fleet.simfaults.sweep import Range, explain, told
-from tests.simfaults.mutations import MUTATIONS, Mutation, halt_ignored
+from services.fleet.simfaults.sweep import Range
+from tests.simfaults.mutations import MUTATIONS, Mutation
 
 CHOSEN = Range(date(1998, 6, 1), date(1998, 9, 30), 12)
 JUDGE = CHOSEN.judge()

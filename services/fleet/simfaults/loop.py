@@ -18,7 +18,7 @@ from libs.clock.live import counting_with
 T = TypeVar("T")
 
 #: The tasks of the simulated process in which the present task runs; a kill cancels them all.
-OWNED_TASKS: ContextVar[set[asyncio.Task[Any]] | None] = ContextVar("OWNED_TASKS", default=None)
+OWNED_TASKS: ContextVar[dict[asyncio.Task[Any], None] | None] = ContextVar("OWNED_TASKS", default=None)
 
 
 class VirtualTime:
@@ -85,8 +85,8 @@ def _owned_task(
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context)
     owned = OWNED_TASKS.get()
     if owned is not None:
-        owned.add(task)
-        task.add_done_callback(owned.discard)
+        owned[task] = None
+        task.add_done_callback(lambda done: owned.pop(done, None))
     return task
 
 

@@ -60,7 +60,7 @@ class SimulatedProcess:
         self.publisher = Publisher(self.line, CODEC, REGISTRY, f"{self.name}-{life}", clock)
         self._book = book
         self._on_frozen = on_frozen
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         self._main: asyncio.Task[None] | None = None
         self._watch_handling()
 

@@ -75,7 +75,7 @@ class Server(MemoryTransport):
         self._on_acquired = on_acquired
         self._put_now: list[Entry] = []
         self._gaps: list[tuple[int, int]] = []
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._waiting: dict[str, dict[asyncio.Event, None]] = {}  # a set has another order in every run
 
     # -- writes -----------------------------------------------------------------------------------
 
@@ -139,12 +139,12 @@ class Server(MemoryTransport):
     def subscribe(self, streams: Sequence[str], arrived: asyncio.Event) -> None:
         """Set ``arrived`` when something is written to one of ``streams``."""
         for name in streams:
-            self._waiting.setdefault(name, set()).add(arrived)
+            self._waiting.setdefault(name, {})[arrived] = None
 
     def unsubscribe(self, streams: Sequence[str], arrived: asyncio.Event) -> None:
         """The end of :meth:`subscribe`."""
         for name in streams:
-            self._waiting[name].discard(arrived)
+            self._waiting[name].pop(arrived, None)
 
     def commits_of(self, reader: str) -> int:
         """Commits of a reader that the server holds."""

@@ -13,7 +13,7 @@ import msgspec
 
 from libs.clock import Clock
 from libs.contracts.fleet import PAPER_VENUE
-from libs.contracts.market import StepClosed
+from libs.contracts.market import BarClosed, CloseReceived, QuoteReceived, StepClosed
 from libs.contracts.orders import ExecutionReported, OrderSubmitted
 from libs.engine.engine import Outbox
 from libs.messagebus.topic import Event
@@ -109,12 +109,31 @@ class UnreliableVenue(PaperVenueEngine):
         super().on_order_submitted(event)
 
     def on_step_closed(self, event: StepClosed) -> None:
-        """Say what is due; nothing is said and heard within one stage."""
+        """Count the steps."""
         super().on_step_closed(event)
-        if event.stage != "decide":
-            return
+        if event.stage == "decide":
+            self._own.step += 1
+
+    def on_bar_closed(self, event: BarClosed) -> None:
+        """Say what is due with the first price of a timestamp, then match."""
+        self._release()
+        super().on_bar_closed(event)
+
+    def on_close_received(self, event: CloseReceived) -> None:
+        """Say what is due with the first price of a timestamp, then match."""
+        self._release()
+        super().on_close_received(event)
+
+    def on_quote_received(self, event: QuoteReceived) -> None:
+        """Say what is due with the first price of a timestamp, then match."""
+        self._release()
+        super().on_quote_received(event)
+
+    def _release(self) -> None:
+        # Executions come in the data phase. In a stage they would race with what reacts to its StepClosed.
         state = self._own
-        state.step += 1
+        if not state.held:
+            return
         due = [held for held in state.held if held.until_step <= state.step]
         state.held = [held for held in state.held if held.until_step > state.step]
         for held in due:
