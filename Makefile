@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help up simulate test test-faults check bench soak docs lock clean
+.PHONY: help up simulate sim test test-faults check bench soak docs lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -19,6 +19,9 @@ up: .stamp-run ## start the whole fleet, replaying real market data, trading on 
 
 simulate: .stamp-run ## run the whole fleet over 1990-2022 as fast as it goes
 	@$(BIN)/nautilus simulate --from 1990-01-02 --to 2022-12-28
+
+sim: .stamp-run ## run the fleet under simulated faults, SEEDS=200 of them (SEED=n: from that one on)
+	@$(BIN)/nautilus simulate --faults --seeds $(or $(SEEDS),200) $(if $(SEED),--seed $(SEED))
 
 test: .stamp-dev ## run every test
 	@$(BIN)/python -m pytest

@@ -109,9 +109,9 @@ class UnreliableVenue(PaperVenueEngine):
         super().on_order_submitted(event)
 
     def on_step_closed(self, event: StepClosed) -> None:
-        """Count the steps."""
+        """Count the steps, in a stage in which no order comes."""
         super().on_step_closed(event)
-        if event.stage == "decide":
+        if event.stage == "mark":
             self._own.step += 1
 
     def on_bar_closed(self, event: BarClosed) -> None:
