@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import shutil
 import tempfile
 from datetime import date
 from functools import cache
@@ -33,6 +35,7 @@ async def record_bus(transport: Transport, path: Path, follow: asyncio.Event | N
 def recording_path() -> Path:
     """A recording of five months, made while the fleet runs, from its first commit on."""
     folder = Path(tempfile.mkdtemp(prefix="nautilus-recording-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / "run.nautilus"
 
     async def main() -> None:
