@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,6 +20,11 @@ from libs.messagebus.topic import Event, Topic
 
 #: Entries above this are refused on both sides: 512 events of market data are about 50 kB.
 MAX_ENTRY_BYTES = 8 * 1024 * 1024
+
+#: Events of one entry; the largest batch a publisher may be set to. Eight megabytes of one-byte elements would become a
+#: gigabyte of objects; the decoder looks at the announced length before it makes any.
+MAX_ENTRY_EVENTS = 65_536
+_AT_MOST = msgspec.Meta(max_length=MAX_ENTRY_EVENTS)
 
 #: What msgspec raises for bytes it cannot take; text that is no UTF-8 is a ValueError there, not a MsgspecError.
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -38,11 +43,11 @@ class _RawBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     producer: str
     sequence: int
     ts_publish: int
-    events: list[msgspec.Raw]
-    inputs: list[Input] = []
-    causes: list[int] = []
-    roots: list[str] = []
-    references: list[list[str]] = []
+    events: Annotated[list[msgspec.Raw], _AT_MOST]
+    inputs: Annotated[list[Input], _AT_MOST] = []
+    causes: Annotated[list[int], _AT_MOST] = []
+    roots: Annotated[list[str], _AT_MOST] = []
+    references: Annotated[list[list[str]], _AT_MOST] = []
 
 
 class Codec:
@@ -59,11 +64,11 @@ class Codec:
                     ("producer", str),
                     ("sequence", int),
                     ("ts_publish", int),
-                    ("events", list[union]),
-                    ("inputs", list[Input], []),
-                    ("causes", list[int], []),
-                    ("roots", list[str], []),
-                    ("references", list[list[str]], []),
+                    ("events", Annotated[list[union], _AT_MOST]),
+                    ("inputs", Annotated[list[Input], _AT_MOST], []),
+                    ("causes", Annotated[list[int], _AT_MOST], []),
+                    ("roots", Annotated[list[str], _AT_MOST], []),
+                    ("references", Annotated[list[list[str]], _AT_MOST], []),
                 ],
                 bases=(RecordBatch,),
                 frozen=True,
@@ -84,10 +89,7 @@ class Codec:
         Raises:
             DecodeError: If any part is malformed; :meth:`salvage` separates good events from bad ones.
         """
-        if len(data) > MAX_ENTRY_BYTES:
-            raise DecodeError(
-                f"entry must be at most {MAX_ENTRY_BYTES} bytes, was {len(data)}; publish smaller batches"
-            )
+        _check_size(data)
         try:
             typed: Any = self._batch.decode(data)
         except UNREADABLE as error:
@@ -101,6 +103,7 @@ class Codec:
         Raises:
             DecodeError: If the envelope itself is malformed.
         """
+        _check_size(data)
         try:
             raw = self._raw.decode(data)
         except UNREADABLE as error:
@@ -131,6 +134,11 @@ class Codec:
             return event
         except UNREADABLE as error:
             raise DecodeError(f"bytes are no event of this registry: {error}") from error
+
+
+def _check_size(data: bytes) -> None:
+    if len(data) > MAX_ENTRY_BYTES:
+        raise DecodeError(f"entry must be at most {MAX_ENTRY_BYTES} bytes, was {len(data)}; publish smaller batches")
 
 
 def _batch_of(found: Any, events: list[Any]) -> RecordBatch:
