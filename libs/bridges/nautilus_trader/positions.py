@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from libs.bridges.nautilus_trader.errors import UnmappedError
+from libs.bridges.nautilus_trader.errors import PayloadError, UnmappedError
 from libs.bridges.nautilus_trader.memory import LedgerNote, Memory
 from libs.bridges.nautilus_trader.wire import decimal, money, text, timestamp
 from libs.contracts.portfolio import PortfolioCreated, PositionUpdated
@@ -100,7 +100,9 @@ class PositionTranslator:
         account_id, currency = text(body, "account_id"), body.get("base_currency")
         if self._memory.get("account", account_id) is not None:
             return None
-        balances = body.get("balances") or []
+        balances = body.get("balances")
+        if not isinstance(balances, list) or not all(isinstance(balance, dict) for balance in balances):
+            raise PayloadError(f"balances of account {account_id} must be a list of maps, was {balances!r:.64}")
         if not isinstance(currency, str) or len(balances) != 1:
             raise UnmappedError(
                 f"account {account_id} must have one base currency, was {currency} with {len(balances)} balances: a "

@@ -22,6 +22,9 @@ Encoding = Literal["json", "msgpack"]
 MAX_PAYLOAD_BYTES = 1024 * 1024
 """A quote takes 200 bytes, the largest order event below 1 kB."""
 
+MAX_DIGITS = 28
+"""Digits of a number, and places it may lie away from one; NautilusTrader's own types end below that."""
+
 NS_PER_SECOND = 1_000_000_000
 
 _ISO = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)")
@@ -121,9 +124,10 @@ def decimal(body: Mapping[str, Any], name: str) -> Decimal:
             number = Decimal(str(value))
         except InvalidOperation:
             number = Decimal("nan")
-        if number.is_finite():
+        # Bounded, so that no sum is rounded (28 digits) and nothing is written out as a megabyte of zeros.
+        if number.is_finite() and len(number.as_tuple().digits) <= MAX_DIGITS and abs(number.adjusted()) <= MAX_DIGITS:
             return number
-    raise PayloadError(f"{name} of {body.get('type')} must be a finite number, was {_shown(value)}")
+    raise PayloadError(f"{name} of {body.get('type')} must be a finite number of ordinary size, was {_shown(value)}")
 
 
 def number(body: Mapping[str, Any], name: str) -> float:
@@ -137,9 +141,12 @@ def money(body: Mapping[str, Any], name: str) -> tuple[Decimal, str]:
     Raises:
         PayloadError: If it is not.
     """
-    amount, space, currency = text(body, name).partition(" ")
-    if not (space and currency):
-        raise PayloadError(f"{name} of {body.get('type')} must be an amount with its currency, was {amount!r}")
+    parts = text(body, name).split(" ")
+    if len(parts) != 2 or not all(parts):
+        raise PayloadError(
+            f"{name} of {body.get('type')} must be an amount with its currency, was {_shown(body[name])}"
+        )
+    amount, currency = parts
     return decimal({"type": body.get("type"), name: amount.replace("_", "")}, name), currency
 
 
