@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import uvloop
@@ -51,23 +52,20 @@ def redis() -> Iterator[str]:
         yield server.url
 
 
-async def journal_rates(url: str, batch: int, commits: int, rounds: int) -> tuple[float, float]:
-    """Median commits a second with and without the journal, in turns; a first round of each is thrown away."""
-    taken: dict[bool, list[float]] = {True: [], False: []}
+async def journal_rates(url: str, batch: int, commits: int, rounds: int) -> list[tuple[float, float]]:
+    """Commits a second with and without the journal, in turns, each first every other time; round 0 is thrown away."""
+    taken: list[tuple[float, float]] = []
     async with connected(url, f"{{cost{batch}}}") as transport:
         await fill(transport, batch * commits, batch)
         for turn in range(rounds + 1):
-            for with_journal in (True, False):
-                reader = f"r{turn}{with_journal}"
-                if with_journal:
-                    seconds = await commit_seconds(transport, reader, commits, batch)
-                else:
-                    with no_journal():
-                        seconds = await commit_seconds(transport, reader, commits, batch)
-                if turn:
-                    taken[with_journal].append(len(seconds) / sum(seconds))
-    with_it, without = (sorted(taken[which])[len(taken[which]) // 2] for which in (True, False))
-    return with_it, without
+            rates: dict[bool, float] = {}
+            for with_journal in (turn % 2 == 0, turn % 2 == 1):
+                with nullcontext() if with_journal else no_journal():
+                    seconds = await commit_seconds(transport, f"r{turn}{with_journal}", commits, batch)
+                rates[with_journal] = len(seconds) / sum(seconds)
+            if turn:
+                taken.append((rates[True], rates[False]))
+    return taken
 
 
 async def replay_rates(url: str, batch: int, events: int, rounds: int) -> tuple[list[float], list[float]]:
@@ -145,11 +143,12 @@ def measure(chosen: Options) -> Table:
     rounds = 3 if chosen.quick else 15
     for batch, commits in ((1, 1_500), (64, 1_000), (512, 400)):
         with redis() as url:
-            ours, peer = uvloop.run(journal_rates(url, batch, commits // (3 if chosen.quick else 1), rounds))
+            rates = uvloop.run(journal_rates(url, batch, commits // (3 if chosen.quick else 1), rounds))
+        ours, peer = (statistics.median(column) for column in zip(*rates, strict=True))
+        cost = statistics.median(100 * (1 - with_it / without) for with_it, without in rates)
         table.add(f"commits of {batch} events with their journal", Summary(ours, rounds), "commits/s", peer=peer,
                   better="higher")  # fmt: skip
-        table.add("  what the journal takes of them", Summary(100 * (1 - ours / peer), rounds), "%",
-                  bar=JOURNAL_BAR_PERCENT)  # fmt: skip
+        table.add("  what the journal takes of them", Summary(cost, rounds), "%", bar=JOURNAL_BAR_PERCENT)
     for batch, events in ((512, 512 * 400), (16, 16 * 4_000)):
         with redis() as url:
             replayed, live = uvloop.run(replay_rates(url, batch, events, 1 if chosen.quick else 5))
