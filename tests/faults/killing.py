@@ -80,5 +80,6 @@ def kill_at_random(fleet: MultiProcessFleet, kills: int, seed: int) -> Killed:
             looked = done.kills
             wait_until("the replay moves on", lambda seen=seen: fleet.step() > seen)
             seen = fleet.step()
+    wait_until("the replay answers again", fleet.feed)  # perhaps the last one killed was its engine
     done.steps = fleet.step() - first
     return done
