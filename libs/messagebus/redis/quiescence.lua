@@ -5,7 +5,7 @@
 --       3 log      see log.lua
 --       4..        positions hash of each reader
 -- ARGV  reader names, in the order of KEYS 4..
--- Returns {names of the readers that lag or have not registered, newest stamp}.
+-- Returns {names of the readers that lag or have not registered, {newest stamp, first one under this server}}.
 
 local function before(left, right)
   local a, b = string.match(left, '(%d+)-(%d+)')
@@ -30,4 +30,4 @@ for i = 1, #ARGV do
   local streams = redis.call('HGET', KEYS[1], ARGV[i])
   if not streams or lags(KEYS[i + 3], cmsgpack.unpack(streams)) then waiting[#waiting + 1] = ARGV[i] end
 end
-return {waiting, redis.call('HGET', KEYS[3], 'stamp') or '0'}
+return {waiting, redis.call('HMGET', KEYS[3], 'stamp', 'born')}

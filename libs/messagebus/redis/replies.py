@@ -115,3 +115,19 @@ def log_lost(reply: ReplyError) -> StateLostError:
         f"the log of the server must hold everything this process has seen in it, was {held}: it went backward (power "
         f"loss, failover, restored backup, FLUSHALL); nothing was written; {_AGAIN}"
     )
+
+
+def check_not_lost(mark: int, gaps: bytes | None) -> None:
+    """Compare what a process knows with what the log says was lost; ``log.lua`` does the same before a write.
+
+    Args:
+        mark: Newest stamp the process has seen.
+        gaps: The log's own list, ``from-to`` with blanks between; both ends survived.
+
+    Raises:
+        StateLostError: If ``mark`` was lost.
+    """
+    for gap in (gaps or b"").decode().split():
+        first, _, last = gap.partition("-")
+        if int(first) < mark < int(last):
+            raise log_lost(ReplyError(f"LOST {first}"))

@@ -15,7 +15,7 @@ from libs.messagebus.redis.connection import CONNECT_TIMEOUT_S, Argument, Comman
 from libs.messagebus.redis.keys import Keys
 from libs.messagebus.redis.parse import byte_pairs, check_not_trimmed, read_entries, stream_entries, text_pairs
 from libs.messagebus.redis.pool import ConnectionPool
-from libs.messagebus.redis.replies import OWN_CODES, ReplyError, log_lost, refusal_of
+from libs.messagebus.redis.replies import OWN_CODES, ReplyError, check_not_lost, log_lost, refusal_of
 from libs.messagebus.redis.scripts import GO_ON, load
 from libs.messagebus.transport import START, Commit, Entry, Output, Quiescence, StoredSnapshot, check_sizes
 
@@ -166,7 +166,7 @@ class RedisTransport:
             [
                 ("XREAD", "COUNT", count, *block, "STREAMS", *streams, *positions.values()),
                 ("HMGET", named.trimmed, *positions),
-                ("HGET", named.log, "stamp"),
+                ("HMGET", named.log, "stamp", "born"),
             ],
             block_ms / 1000,
         )
@@ -174,7 +174,7 @@ class RedisTransport:
             if isinstance(reply, ReplyError):
                 raise self._pool.meaning_of(reply)
         check_not_trimmed(positions, replies[1])
-        self._know(replies[2])
+        await self._learn(*replies[2])
         return read_entries(replies[0], named.stream_prefix)
 
     async def read_range(self, stream: str, first: str, last: str, count: int) -> list[Entry]:
@@ -198,8 +198,8 @@ class RedisTransport:
         """See :meth:`Transport.quiescence`."""
         named = self._keys
         keys = (named.readers, named.tails, named.log, *(named.positions(reader) for reader in readers))
-        waiting, stamp = await self._script("quiescence", keys, tuple(readers))
-        self._know(stamp)
+        waiting, log = await self._script("quiescence", keys, tuple(readers))
+        await self._learn(*log)
         return Quiescence(not waiting, sorted(name.decode() for name in waiting))
 
     async def journal(self, reader: str, after: int, count: int) -> list[tuple[int, bytes]]:
@@ -225,7 +225,7 @@ class RedisTransport:
         keys = (self._keys.reader(reader), self._keys.positions(reader), self._keys.readers)
         found = await self._script("acquire", keys, (reader, _pack(list(streams)), *seen))
         # A host knows what its journal holds before it has read or written anything.
-        self._know(await self._send(("HGET", self._keys.log, "stamp")))
+        await self._learn(*await self._send(("HMGET", self._keys.log, "stamp", "born")))
         return found
 
     async def _fenced(
@@ -287,6 +287,12 @@ class RedisTransport:
         done, stamp = self._checked(reply)
         self._know(stamp)
         return done
+
+    async def _learn(self, stamp: bytes | None, born: bytes | None) -> None:
+        """Know a stamp that was read; under a new server only if nothing known was lost: reading on would hide it."""
+        if 0 < self._mark < int(born or 0):
+            check_not_lost(self._mark, await self._send(("HGET", self._keys.log, "gaps")))
+        self._know(stamp)
 
     def _know(self, stamp: bytes | int | None) -> None:
         self._mark = max(self._mark, int(stamp or 0))

@@ -69,7 +69,8 @@ class Line:
         if isinstance(result, Awaitable):
             result = await result
             self._check_connected()
-        if method in ("read", "quiescence", "append", "commit"):
+        if method in ("read", "quiescence", "append", "commit", "acquire", "take_over"):
+            self._server.check_mark(self._mark)  # before a newer stamp hides that the one it knows was lost
             self._mark = max(self._mark, self._server.stamp)
         for fault in due:
             if fault.kind == "crash_after":

@@ -214,3 +214,26 @@ def test_losses_far_back_are_still_known() -> None:
                     await put(knows, "p", 1)
 
     run(scenario)
+
+
+@pytest.mark.parametrize("look", [by_reading, by_looking, by_taking_the_lease], ids=lambda look: look.__name__)
+def test_reading_on_does_not_hide_what_was_lost(look: Act) -> None:
+    """Found by simulated failovers: a newer stamp took the place of the lost one, and a ghost's snapshot was stored."""
+
+    async def scenario() -> None:
+        with redis_server(appendonly=True) as server:
+            async with client(server) as knows, client(server) as other:
+                await knows.acquire("r", [])
+                await put(other, "p", 0)
+                kept = log_size(server)
+                await put(other, "p", 1)
+                await by_reading(knows)
+                assert crash_and_lose(server, kept) > 0
+                async with client(server) as fresh:
+                    assert await put(fresh, "fresh", 0)
+                with pytest.raises(StateLostError, match="went backward"):
+                    await until_answered(lambda: look(knows))
+                with pytest.raises(StateLostError, match="went backward"):
+                    await append(knows)
+
+    run(scenario)
