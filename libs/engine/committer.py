@@ -143,8 +143,8 @@ class Committer:
             if _order(held.get(stream, START)) < _order(position):
                 raise StateLostError(
                     f"position of '{self._name}' on '{stream}' must be {position} or later, was "
-                    f"{held.get(stream, START)}: the server lost commits; restart this host, which recovers from what "
-                    "is left"
+                    f"{held.get(stream, START)}: the log of the server went backward, it lost commits; restart this "
+                    "host, which recovers from what is left"
                 )
 
     def _is_past(self, tails: Mapping[str, str]) -> bool:
