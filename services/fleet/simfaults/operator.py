@@ -68,3 +68,19 @@ class Operator:
         if self._sending is not None:
             self._sending.cancel()
         self.sent, self._publisher = sent, None
+
+
+class Bystander:
+    """Who is at the operator's end of a line: a person, whom no fault kills."""
+
+    name = "operator"
+    is_dead = False
+
+    def kill(self) -> None:
+        """Nothing kills it."""
+
+    def freeze(self, seconds: float, is_hot: bool) -> None:
+        """Nothing stops it."""
+
+    def restart(self) -> None:
+        """Nothing restarts it."""

@@ -33,6 +33,7 @@ class SimulatedProcess:
         name: The engine.
         life: How many there were before.
         is_dead: It was killed or has ended; it does nothing any more.
+        generation: Failovers of the bus before it was started.
         error: What it ended with; None while it runs, after a kill and after an orderly end.
     """
 
@@ -50,6 +51,7 @@ class SimulatedProcess:
         self.name = component.name
         self.life = life
         self.is_dead = False
+        self.generation = server.generation
         self.error: BaseException | None = None
         self.line = Line(server, self, book, f"{seed}:{self.name}:{life}")
         self.host = Host(
@@ -102,6 +104,11 @@ class SimulatedProcess:
         self.line.awake.clear()
         asyncio.get_running_loop().call_later(seconds, self.line.awake.set)
         self._on_frozen(self, is_hot)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it ever got past its recovery, or past standing by."""
+        return self.host._reader is not None
 
     def _watch_handling(self) -> None:
         core, handle, start = self.host.core, self.host.core.handle, self.host.core.start

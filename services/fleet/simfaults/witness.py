@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from libs.contracts.fleet import READERS
+from libs.contracts.market import BarClosed, CloseReceived, StepClosed
 from libs.contracts.portfolio import PortfolioSnapshotTaken
 from libs.contracts.risk import HaltChanged
 from libs.contracts.system import EventDeadLettered
@@ -52,6 +53,7 @@ class Witness:
         self._positions: dict[str, dict[str, int]] = {}
         self.epochs: dict[str, int] = {}
         self._commands: dict[str, tuple[str, int]] = {}
+        self._market: set[tuple[str, int, str, str]] = set()
 
     def blame(self, what: str) -> None:
         """Note that something is wrong."""
@@ -94,12 +96,21 @@ class Witness:
         self.events += 1
         if isinstance(event, HaltChanged):
             self._halts.append((number, event))
+        elif isinstance(event, BarClosed | CloseReceived):
+            self._once((type(event).__name__, event.ts_event, event.symbol, event.interval))
+        elif isinstance(event, StepClosed):
+            self._once((type(event).__name__, event.ts_event, event.stage, ""))
         elif isinstance(event, EventDeadLettered):
             self.dead.append(event.error)
         elif isinstance(event, PortfolioSnapshotTaken):
             self.equities.see(number, event)
         self.wrong.extend(self.orders.see(event, equities, halts))
         self.wrong.extend(self.money.see(event))
+
+    def _once(self, key: tuple[str, int, str, str]) -> None:
+        if key in self._market:
+            self.blame(f"{key[0]} of {key[1]} was published twice: {key[2]} {key[3]}")
+        self._market.add(key)
 
     def _known_halts(self, before: Mapping[str, int], after: Mapping[str, int]) -> dict[tuple[str, str], HaltChanged]:
         known: dict[tuple[str, str], HaltChanged] = {}

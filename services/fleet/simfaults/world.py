@@ -7,19 +7,19 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from libs.clock import TestClock
 from libs.contracts.fleet import READERS
 from libs.contracts.topics import CODEC
 from libs.engine.component import Component
-from libs.messagebus.errors import FencedError, PublishError, StateLostError, TrimmedError
 from libs.messagebus.transport import Entry, Output, Quiescence
 from services.fleet.simfaults.days import Days
+from services.fleet.simfaults.endings import is_expected
 from services.fleet.simfaults.faults import Fault, FaultBook
 from services.fleet.simfaults.line import Line
-from services.fleet.simfaults.operator import Operator
+from services.fleet.simfaults.operator import Bystander, Operator
 from services.fleet.simfaults.process import SimulatedProcess
 from services.fleet.simfaults.scenario import Scenario
 from services.fleet.simfaults.server import Image, Landed, Server
+from services.fleet.simfaults.wall_clock import WallClock
 from services.fleet.simfaults.witness import Witness
 from services.marketdata.adapters.replay import ReplayAdapter
 from services.marketdata.progress import ReplayProgress
@@ -35,24 +35,6 @@ PATIENCE_SECONDS = 60.0
 #: No scenario has so many faults that kill one engine.
 MOST_LIVES = 40
 _SOURCE = "marketdata"
-
-
-class _WallClock(TestClock):
-    """The wall clock of every host: the market's newest time, what has passed since, and jumps."""
-
-    def __init__(self, start_ns: int) -> None:
-        super().__init__(start_ns)
-        self.base_ns, self.base_seconds, self.jumped_ns = start_ns, 0.0, 0
-
-    def timestamp_ns(self) -> int:
-        """Now; it can go backward, as a machine's can."""
-        loop = asyncio.get_running_loop()
-        return self.base_ns + int((loop.time() - self.base_seconds) * 1e9) + self.jumped_ns
-
-    def show(self, ts_ns: int) -> None:
-        """The market has come to ``ts_ns``."""
-        if ts_ns > self.base_ns:
-            self.base_ns, self.base_seconds = ts_ns, asyncio.get_running_loop().time()
 
 
 class World:
@@ -85,7 +67,7 @@ class World:
         self._components = {component.name: component for component in components}
         self._days = days
         self._market = market.model_copy(update={"lockstep": scenario.is_lockstep, "speed": 0.0})
-        self._clock = _WallClock(days.first_ns)
+        self._clock = WallClock(days.first_ns)
         self._steps = {batch.ts_event: number for number, batch in enumerate(days.batches, start=1)}
         self._operator = Operator(scenario.actions, self._operator_line, self._clock)
         self._images: dict[int, Image] = {}
@@ -168,7 +150,8 @@ class World:
         error = process.error
         if self.lives[process.name] > MOST_LIVES:
             self._blame(f"process of '{process.name}' was started {MOST_LIVES} times and ended again, last by: {error}")
-        if error is not None and not self._is_expected(process, error):
+        epoch = self.witness.epochs.get(process.name, 0)
+        if error is not None and not is_expected(process, error, epoch, self.server.generation):
             self._blame(f"process of '{process.name}' ended: {type(error).__name__}: {error}")
         if self.processes.get(process.name) is process and not self._is_over:
             asyncio.get_running_loop().call_later(RESTART_SECONDS, self._start_again, process)
@@ -176,13 +159,6 @@ class World:
     def _start_again(self, process: SimulatedProcess) -> None:
         if self.processes.get(process.name) is process and not self._is_over:
             self._start(process.name)
-
-    def _is_expected(self, process: SimulatedProcess, error: BaseException) -> bool:
-        if isinstance(error, FencedError):
-            return self.witness.epochs.get(process.name, 0) > process.host.committer.lease.epoch
-        if isinstance(error, TrimmedError):  # a standby that was too slow says so and is started anew
-            return process.host.standby is not None and not process.host.leading.is_set()
-        return isinstance(error, StateLostError | PublishError) and self.server.generation > 0
 
     def _replace(self, process: SimulatedProcess, is_hot: bool) -> None:
         """A process stopped moving: a hot standby judges by itself, a cold one is started when the lease is over."""
@@ -234,7 +210,7 @@ class World:
         await source.run()
 
     def _operator_line(self) -> Line:
-        return Line(self.server, _Bystander(), self.book, f"{self.scenario.seed}:operator")
+        return Line(self.server, Bystander(), self.book, f"{self.scenario.seed}:operator")
 
     def _is_venue_silent(self) -> bool:
         state = self.processes["paper"].host.engine.state  # type: ignore[attr-defined]
@@ -301,19 +277,3 @@ class World:
     def _blame(self, what: str) -> None:
         self.witness.blame(what)
         self._wrong.set()
-
-
-class _Bystander:
-    """Who is at the operator's end of a line: a person, whom no fault kills."""
-
-    name = "operator"
-    is_dead = False
-
-    def kill(self) -> None:
-        """Nothing kills it."""
-
-    def freeze(self, seconds: float, is_hot: bool) -> None:
-        """Nothing stops it."""
-
-    def restart(self) -> None:
-        """Nothing restarts it."""
