@@ -7,10 +7,13 @@ each, behind which the streams and journals are trimmed (they keep 8 entries her
 (`used_memory`) and the resident memory of every process are read, always at the same point of the round. After the
 first quarter (imports, caches, allocator arenas) a line is fitted through the readings by least squares.
 
+Engines give back what the allocator keeps (`malloc_trim`) before they are read: a batch that happened to be large
+leaves free memory behind, which is no leak, but reads as a step up.
+
 Flat means: the slope is within three standard errors of nothing, or all it adds up to over the whole run is less than
-one part in fifty of the level, or than 256 KiB. The latter are there because the readings of an allocator come in
-steps, not as independent noise: a step of one arena in a run of otherwise equal readings is "significant" and means
-nothing. In the long run 256 KiB are a sixtieth of a byte an event.
+one part in fifty of the level, or than 1 MiB. The latter are there because what is left of the allocator comes in steps
+and not as independent noise: one arena in a run of otherwise equal readings is "significant" and means nothing. Over
+twenty million events 1 MiB is a fourteenth of a byte an event.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from libs.messagebus.redis import EmbeddedRedis
 EVENTS_PER_QUOTE = 1 + 1 / FEATURES_EVERY + 1 / (FEATURES_EVERY * SIGNAL_EVERY)
 WARM_UP = 0.25
 LEVEL_SHARE = 0.02
-STEP_BYTES = 256 * 1024
+STEP_BYTES = 1024 * 1024
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _processes = multiprocessing.get_context("spawn")
 

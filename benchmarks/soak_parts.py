@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import gc
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
@@ -129,10 +131,23 @@ async def _host(url: str, name: str, pipe: Pipe) -> None:
         await asyncio.sleep(READY_LOOK_SECONDS)
     pipe.send("ready")
     while (asked := await asyncio.to_thread(pipe.recv)) != "stop" and not running.done():
-        pipe.send(host.engine.status()["seen"] if asked == "count" else await host.snapshot_now())
+        if asked == "count":
+            pipe.send(host.engine.status()["seen"])
+            continue
+        number = await host.snapshot_now()
+        _give_back()
+        pipe.send(number)
     host.stop()
     await running
     await transport.close()
+
+
+def _give_back() -> None:
+    """Return to the system what the allocator keeps for later; without effect where it has no such call."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def source_process(url: str, pipe: Pipe) -> None:

@@ -73,7 +73,7 @@ def test_an_idle_reader_whose_commits_the_bus_lost_ends_instead_of_keeping_a_loc
         await _probe(committer)
         await replica.acquire("features", ["market:normal"])
         committer._transport = replica  # it has the entry, the lease and not the commit
-        with pytest.raises(StateLostError, match="must be 1-0 or later, was 0-0: the server lost commits"):
+        with pytest.raises(StateLostError, match="must be 1-0 or later, was 0-0: the log of the server went backward"):
             await _probe(committer)
 
     asyncio.run(main())
