@@ -9,7 +9,7 @@ from libs.messagebus.redis.server import EmbeddedRedis
 
 
 def log_size(server: EmbeddedRedis) -> int:
-    """Bytes of its append-only file; between two commands it ends after a whole one."""
+    """Bytes of its append-only file: under ``appendfsync always`` all that was acknowledged, else perhaps less."""
     return _file(server.directory).stat().st_size
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import pytest
@@ -18,12 +19,20 @@ from libs.messagebus.redis.server import EmbeddedRedis
 from libs.messagebus.transport import Commit, Output, StoredSnapshot
 from libs.testing.append_only import crash_and_lose, log_size
 from libs.testing.bus_topics import CODEC, REGISTRY, Ticked
-from libs.testing.servers import redis_server
+from libs.testing.servers import redis_binary
 
 pytestmark = pytest.mark.faults
 
 Act = Callable[[RedisTransport], Awaitable[Any]]
 VERSIONS: tuple[Literal["system", "bundled"], ...] = ("system", "bundled")
+
+
+@contextmanager
+def redis(version: Literal["any", "system", "bundled"] = "any") -> Iterator[EmbeddedRedis]:
+    """What is lost here is cut off by hand; under ``everysec`` a write may wait for a busy disk and be lost besides."""
+    with TemporaryDirectory(prefix="redis-") as folder:
+        with EmbeddedRedis(folder, appendfsync="always", binary=redis_binary(version)) as server:
+            yield server
 
 
 @asynccontextmanager
@@ -107,7 +116,7 @@ def test_who_has_seen_what_is_lost_writes_no_more(act: Act, learn: Act) -> None:
     """However it learned of it, and also when others have written since: the log is then as long as it was."""
 
     async def scenario() -> None:
-        with redis_server(appendonly=True) as server:
+        with redis() as server:
             async with client(server) as knows, client(server) as other:
                 await knows.acquire("r", [])
                 await put(other, "p", 0)
@@ -129,7 +138,7 @@ def test_who_has_seen_what_is_lost_writes_no_more(act: Act, learn: Act) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_crash_that_loses_nothing_stops_nobody(version: Literal["system", "bundled"]) -> None:
     async def scenario() -> None:
-        with redis_server(version, appendonly=True) as server:
+        with redis(version) as server:
             async with client(server) as one, client(server) as two:
                 for number in range(5):
                     assert await put(one, "p", number)
@@ -146,7 +155,7 @@ def test_a_crash_that_loses_nothing_stops_nobody(version: Literal["system", "bun
 @pytest.mark.parametrize("version", VERSIONS)
 def test_who_had_not_seen_what_is_lost_goes_on(version: Literal["system", "bundled"]) -> None:
     async def scenario() -> None:
-        with redis_server(version, appendonly=True) as server:
+        with redis(version) as server:
             async with client(server) as knows, client(server) as early:
                 await put(early, "p", 0)
                 kept = log_size(server)
@@ -162,7 +171,7 @@ def test_who_had_not_seen_what_is_lost_goes_on(version: Literal["system", "bundl
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
 def test_an_emptied_server_is_told_from_a_new_one(act: Act) -> None:
     async def scenario() -> None:
-        with redis_server() as server:
+        with redis() as server:
             admin = await Connection.open(RedisAddress.parse(server.url))
             async with client(server) as knows, client(server) as fresh:
                 await put(knows, "p", 0)
@@ -180,7 +189,7 @@ def test_an_emptied_server_is_told_from_a_new_one(act: Act) -> None:
 
 def test_a_publisher_says_why_it_ends() -> None:
     async def scenario() -> None:
-        with redis_server(appendonly=True) as server:
+        with redis() as server:
             async with client(server) as transport:
                 publisher = Publisher(transport, CODEC, REGISTRY, "p", LiveClock())
                 kept = log_size(server)
@@ -200,7 +209,7 @@ def test_losses_far_back_are_still_known() -> None:
     """Many changes of server later, each of which lost nothing."""
 
     async def scenario() -> None:
-        with redis_server(appendonly=True) as server:
+        with redis() as server:
             async with client(server) as knows:
                 kept = log_size(server)
                 await put(knows, "p", 0)
@@ -221,7 +230,7 @@ def test_reading_on_does_not_hide_what_was_lost(look: Act) -> None:
     """Found by simulated failovers: a newer stamp took the place of the lost one, and a ghost's snapshot was stored."""
 
     async def scenario() -> None:
-        with redis_server(appendonly=True) as server:
+        with redis() as server:
             async with client(server) as knows, client(server) as other:
                 await knows.acquire("r", [])
                 await put(other, "p", 0)
