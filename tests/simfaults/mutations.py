@@ -97,9 +97,9 @@ def read_a_clock_of_the_machine_in_a_handler(patch: Patch) -> None:
     patch.setattr(StrategyEngine, "on_step_closed", timed)
 
 
-def snapshot_without_the_orders_a_venue_has_done(patch: Patch) -> None:
+def snapshot_without_working_orders(patch: Patch) -> None:
     def forgetful(self: PaperVenueEngine) -> Any:
-        return msgspec.structs.replace(self.state, done={})
+        return msgspec.structs.replace(self.state, working={})
 
     patch.setattr(PaperVenueEngine, "snapshot", forgetful)
 
@@ -232,7 +232,7 @@ def going_on_after_the_log_went_backward(patch: Patch) -> None:
 MUTATIONS: tuple[Mutation, ...] = (
     acknowledge_before_commit, forget_the_fence, resend_after_recovery_under_a_new_id,
     resend_an_unanswered_order_under_a_new_id, skip_one_journal_entry, read_a_clock_of_the_machine_in_a_handler,
-    snapshot_without_the_orders_a_venue_has_done, snapshot_without_reference_prices, retried_commit_lands_twice,
+    snapshot_without_working_orders, snapshot_without_reference_prices, retried_commit_lands_twice,
     position_recorded_without_outputs, failed_commit_taken_for_done, duplicate_report_booked_twice, halt_ignored,
     working_orders_survive_a_halt, gate_left_open, repeated_timestamp_published_again, repeated_append_taken_again,
     put_back_entries_forgotten, commission_forgotten_on_sales, going_on_after_the_log_went_backward,

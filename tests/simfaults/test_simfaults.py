@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from services.fleet.simfaults.faults import Fault
+from services.fleet.simfaults.faults import OF_THE_VENUE, Fault, Kind
 from services.fleet.simfaults.scenario import Scenario
 from services.fleet.simfaults.shrink import shrink
 from services.fleet.simfaults.sweep import Range, explain, told
@@ -70,6 +70,13 @@ def test_faults_really_happen() -> None:
     assert sorted(map(str, outcome.fired)) == sorted(map(str, faults))
     # Ten at first, one more for each fault, and after the failover whoever had seen what was lost.
     assert outcome.lives > 10 + len(faults)
+
+
+@pytest.mark.parametrize("kind", sorted(OF_THE_VENUE))
+def test_faults_of_the_venue_change_what_happens_in_both_runs(kind: Kind) -> None:
+    outcome = JUDGE.judge(calm(*(Fault(kind, "", "order", number, 0.0, 2) for number in range(1, 9))))
+    assert not outcome.wrong, outcome.wrong
+    assert outcome.events != JUDGE.judge(calm()).events
 
 
 def test_a_lost_log_is_noticed_by_whoever_has_seen_more() -> None:

@@ -194,7 +194,7 @@ def draw_scenario(seed: int, steps_at_hand: int, days: int, symbols: Sequence[st
         is_free,
         is_lockstep,
         chance.choice([0.03, 0.1, 0.5, 1e9]),
-        chance.choice([0, 0, 0, 40_000, 210_000]),
+        chance.choice([0, 0, 40_000, 210_000]),
         tuple(draw.actions(symbols)),
         tuple(venue + faults),
     )

@@ -6,8 +6,7 @@ its state, so it can be killed and recovered like the real one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -16,6 +15,7 @@ from libs.contracts.fleet import PAPER_VENUE
 from libs.contracts.market import BarClosed, CloseReceived, QuoteReceived, StepClosed
 from libs.contracts.orders import ExecutionReported, OrderSubmitted
 from libs.engine.engine import Outbox
+from libs.engine.references import Named
 from libs.messagebus.topic import Event
 from services.fleet.simfaults.faults import Fault
 from services.strategy.paper.engine import PaperVenueEngine
@@ -49,14 +49,24 @@ class UnreliableState(PaperState):
 
 
 class _Filter:
-    """Stands between the venue and its outbox."""
+    """Stands between the venue and its outbox, whichever way the venue publishes."""
 
-    def __init__(self, outbox: Outbox, pass_on: Any) -> None:
+    def __init__(self, outbox: Outbox, say: Callable[[Event], None]) -> None:
         self._outbox = outbox
-        self.publish = pass_on
+        self._say = say
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._outbox, name)
+    def publish(self, event: Event) -> None:
+        """Let the venue say it, or not."""
+        self._say(event)
+
+    def publish_because(self, event: Event, because: Iterable[str], named: Named | None = None) -> None:
+        """Likewise; what a report was computed from is left out, because one kept back would name another batch."""
+        self._say(event)
+
+    @property
+    def event_id(self) -> str:
+        """See :attr:`Outbox.event_id`."""
+        return self._outbox.event_id
 
 
 class UnreliableVenue(PaperVenueEngine):
