@@ -147,6 +147,7 @@ class ConnectionPool:
         self._closed = True
         if self._opening is not None:
             self._opening.cancel()
+            await asyncio.wait([self._opening])
         self._drop()
         # One turn of the loop, in which aborted sockets are released.
         await asyncio.sleep(0)
