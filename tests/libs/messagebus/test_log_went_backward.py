@@ -30,9 +30,9 @@ VERSIONS: tuple[Literal["system", "bundled"], ...] = ("system", "bundled")
 @contextmanager
 def redis(version: Literal["any", "system", "bundled"] = "any") -> Iterator[EmbeddedRedis]:
     """What is lost here is cut off by hand; under ``everysec`` a write may wait for a busy disk and be lost besides."""
-    binary = redis_binary(version)
-    with TemporaryDirectory(prefix="redis-") as folder, EmbeddedRedis(folder, appendfsync="always", binary=binary) as one:
-        yield one
+    found = redis_binary(version)
+    with TemporaryDirectory(prefix="redis-") as folder, EmbeddedRedis(folder, appendfsync="always", binary=found) as it:
+        yield it
 
 
 @asynccontextmanager
