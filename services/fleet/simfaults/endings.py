@@ -16,7 +16,8 @@ def is_expected(process: SimulatedProcess, error: BaseException, newest_epoch: i
     """
     match error:
         case FencedError():
-            return newest_epoch > process.host.committer.lease.epoch
+            epoch = process.host.committer.lease.epoch
+            return newest_epoch > epoch or (newest_epoch < epoch and generation > process.generation)
         case TrimmedError() if process.host.standby is not None and not process.has_begun:
             return True  # a standby that was too slow says so and is started anew
         case TrimmedError() | SnapshotError() | DeterminismError() if not process.has_begun:

@@ -7,6 +7,8 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from libs.contracts.topics import CODEC
+from libs.messagebus.envelope import RecordBatch
 from libs.messagebus.errors import TransportError
 from libs.messagebus.transport import Commit, Entry, Output, Quiescence, StoredSnapshot
 from services.fleet.simfaults.faults import Fault, FaultBook
@@ -55,6 +57,7 @@ class Line:
         self._mark = 0
         self._refusals: dict[str, int] = {}
         self._short_reads = 0
+        self._again = False
 
     # -- one call ---------------------------------------------------------------------------------
 
@@ -91,6 +94,8 @@ class Line:
                 await asyncio.sleep(fault.seconds)
             case "refused":
                 self._refusals[method] = fault.count
+            case "sent_again":
+                self._again = True
             case "short_read":
                 self._short_reads = _SHORT_READS
             case _:
@@ -127,10 +132,22 @@ class Line:
 
         def operation() -> bool:
             self._server.check_mark(self._mark)
-            return self._server.append_nowait(producer, sequence, count, outputs)
+            done = self._server.append_nowait(producer, sequence, count, outputs)
+            if self._again and done:
+                self._again = False
+                self._send_again(outputs)
+            return done
 
         appended: bool = await self._call("append", operation)
         return appended
+
+    def _send_again(self, outputs: Sequence[Output]) -> None:
+        """What a source does that died after its commands were on the bus and was started again."""
+        for stream, data in outputs:
+            batch = CODEC.decode(data)
+            producer = f"{batch.producer}-again-{batch.sequence}"
+            copied = RecordBatch(producer, 0, batch.ts_publish, batch.events)
+            self._server.append_nowait(producer, 0, len(batch.events), [Output(stream, CODEC.encode(copied))])
 
     async def commit(self, commit: Commit) -> None:
         """See :meth:`Transport.commit`."""

@@ -43,7 +43,7 @@ _KINDS: Final[tuple[tuple[Kind, int, tuple[str, ...]], ...]] = (
     ("delayed", 5, (*_ANY_CALL, "append")),
     ("short_read", 3, ("read",)),
     ("frozen", 4, ("commit", "read", "save_snapshot")),
-    ("sent_again", 3, ("write",)),
+    ("sent_again", 3, ("append",)),
     ("outage", 1, ("write",)),
     ("failover", 2, ("write",)),
     ("clock_jump", 2, ("write",)),

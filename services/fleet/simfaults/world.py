@@ -10,7 +10,7 @@ from typing import Any
 from libs.contracts.fleet import READERS
 from libs.contracts.topics import CODEC
 from libs.engine.component import Component
-from libs.messagebus.transport import Entry, Output, Quiescence
+from libs.messagebus.transport import Quiescence
 from services.fleet.simfaults.days import Days
 from services.fleet.simfaults.endings import is_expected
 from services.fleet.simfaults.faults import Fault, FaultBook
@@ -73,7 +73,6 @@ class World:
         self._images: dict[int, Image] = {}
         self._image_at = {f.nth - f.count for f in scenario.faults if f.kind == "failover"}
         self._writes = 0
-        self._again = False
         self._is_over = False
         self._wrong = asyncio.Event()
         self._runs: set[asyncio.Task[None]] = set()
@@ -227,15 +226,13 @@ class World:
         if write.producer.startswith(f"{_SOURCE}-"):
             for entry in write.outputs:
                 self._clock.show(max((event.ts_event for event in CODEC.decode(entry.data).events), default=0))
-        if self._again:
-            return
         self._writes += 1
         if self._writes in self._image_at:
             self._images[self._writes] = self._image()
         for fault in self.book.next("", "write"):
-            asyncio.get_running_loop().call_soon(self._happen, fault, list(write.outputs), write.commit is None)
+            asyncio.get_running_loop().call_soon(self._happen, fault)
 
-    def _happen(self, fault: Fault, outputs: list[Entry], is_client: bool) -> None:
+    def _happen(self, fault: Fault) -> None:
         loop = asyncio.get_running_loop()
         match fault.kind:
             case "outage":
@@ -249,20 +246,8 @@ class World:
                 self._fail_over(self._images[newest])
             case "clock_jump":
                 self._clock.jumped_ns += int(fault.seconds * 1e9)
-            case "sent_again" if is_client:
-                self._send_again(outputs)
             case _:
                 pass
-
-    def _send_again(self, outputs: list[Entry]) -> None:
-        """What a source does that died after its commands were on the bus and was started again."""
-        for entry in outputs:
-            batch = CODEC.decode(entry.data)
-            producer = f"{batch.producer}-again-{batch.sequence}"
-            if not batch.producer.startswith(_SOURCE):
-                continue
-            copied = type(batch)(producer, 0, batch.ts_publish, batch.events)
-            self.server.append_nowait(producer, 0, len(batch.events), [Output(entry.stream, CODEC.encode(copied))])
 
     def _image(self) -> Image:
         return self.server.image((copy.deepcopy(self.witness), self._operator.sent))
