@@ -28,8 +28,6 @@ T = TypeVar("T")
 def fleet_environment(ports: Mapping[str, int], **settings: str) -> dict[str, str]:
     """An environment in which every engine and the gateway listen on ``ports`` and find each other there."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
-    # A suite takes minutes, and somebody may save a file meanwhile; the outputs of a replay are compared all the same.
-    kept["NAUTILUS_REPLAY_OTHER_CODE"] = "1"
     places = {f"{name.upper()}_PORT": str(port) for name, port in ports.items()}
     urls = {
         f"ENGINE_{name.upper()}_URL": f"http://127.0.0.1:{port}" for name, port in ports.items() if name != "gateway"
