@@ -38,7 +38,7 @@ check: .stamp-dev ## format, lint, types, import contracts, architecture rules
 
 bench: .stamp-dev ## run every benchmark and print its table
 	@mkdir -p bench-results
-	@for name in clock bus fleet recovery standby workers; do $(BIN)/python -m benchmarks.$$name --json bench-results/$$name.json || failed=1; done; [ -z "$$failed" ]
+	@for name in clock bus fleet recovery standby workers mirror; do $(BIN)/python -m benchmarks.$$name --json bench-results/$$name.json || failed=1; done; [ -z "$$failed" ]
 
 soak: .stamp-dev ## a thousand kills, twenty million events, the long simulation checks
 	@NAUTILUS_SOAK=1 $(BIN)/python -m pytest -s tests/simulation tests/faults tests/benchmarks/test_soak.py
