@@ -8,9 +8,11 @@ from libs.contracts.jobs import JobProgressed
 from libs.contracts.topics import JOB
 from libs.messagebus import Publisher
 from libs.messagebus.transport import START
-from libs.messagebus.workers import Job, RetryPolicy, WorkerMetrics
+from libs.messagebus.workers import Job, RetryPolicy, WorkerMetrics, WorkerSettings
 from libs.testing.bus_topics import TICKED, Ticked
 from tests.libs.messagebus.working import CODEC, NOW, REGISTRY, Bench, Script, run, ticks
+
+VISIBILITY = WorkerSettings().visibility_seconds
 
 
 def test_jobs_tell_how_far_they_are() -> None:
