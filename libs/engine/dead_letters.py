@@ -63,6 +63,4 @@ class DeadLetters:
     def _write(
         self, ts_event: int, entry: Entry, index: int, event_id: str, topic: str, error: str, payload: bytes, where: str
     ) -> None:
-        self._written.append(
-            dead_letter(ts_event, self._engine, entry, index, event_id, topic, error, payload, where)
-        )
+        self._written.append(dead_letter(ts_event, self._engine, entry, index, event_id, topic, error, payload, where))
