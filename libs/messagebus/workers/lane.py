@@ -64,7 +64,7 @@ class Lane:
         self._max_read, self._max_waiting = max_read, max_waiting
         self._space = asyncio.Event()
         self._low = 0
-        self._taken = self._taken_ns = 0
+        self._taken = self._taken_ns = self._begun = self._ended = 0
         self._behind: dict[str, deque[Job[Any]]] = {}
         if not self.ordered:
             self.active.set()
@@ -85,12 +85,16 @@ class Lane:
     def note_taken(self, entries: int, now_ns: int) -> None:
         """Entries were taken; read on while the second half of their jobs is worked off, where there is a half."""
         self._taken, self._taken_ns = entries, now_ns
+        self._begun, self._ended = self.ready, 0
         self._low = self.ready // 2 if self.count > 1 else 0
 
     def adapt(self, now_ns: int) -> None:
-        """There is room again: adapt the size of the next take to how fast the jobs of the last one were done."""
+        """There is room again: adapt the size of the next take to how fast the jobs of the last one were done.
+
+        Jobs that merely began say nothing: more taken now would wait behind them while another worker is idle.
+        """
         spent = now_ns - self._taken_ns
-        if self._taken >= self.count and spent < _QUICK_NS:
+        if self._taken >= self.count and spent < _QUICK_NS and 0 < self._begun <= 2 * self._ended:
             self.count = min(self._max_read, self.count * 2)
         elif spent > 4 * _QUICK_NS:
             self.count = max(1, self.count // 2)
@@ -132,6 +136,7 @@ class Lane:
 
     def ended(self, job: Job[Any]) -> None:
         """A job is settled or dropped: the next one with its key may begin."""
+        self._ended += 1
         if self.ordered:
             line = self._behind[job.key]
             if line:
