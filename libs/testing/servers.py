@@ -87,6 +87,8 @@ def redis_server(
         server = EmbeddedRedis(
             directory or folder,
             appendonly=appendonly,
+            # Not "everysec": on a busy disk it puts writes off, and then even a kill loses what was acknowledged.
+            appendfsync="always",
             port=port,
             maxmemory_mb=maxmemory_mb,
             password=password,
