@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import structlog
 
-from libs.messagebus.codec import MAX_ENTRY_BYTES, UNREADABLE
-from libs.messagebus.envelope import Input
+from libs.messagebus.codec import MAX_ENTRY_BYTES, UNREADABLE, raw_batch
+from libs.messagebus.envelope import Input, RecordBatch, ReferringBatch
+from libs.messagebus.errors import DecodeError
 from libs.messagebus.topic import Topic
 from libs.messagebus.transport import Entry, Output
 
@@ -20,17 +21,6 @@ _FOREIGN = re.compile(_CELL.pattern + "/")
 
 class _Head(msgspec.Struct, array_like=True, gc=False):
     tag: str
-
-
-class _RawBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    producer: str
-    sequence: int
-    ts_publish: int
-    events: list[msgspec.Raw]
-    inputs: list[Input] = []
-    causes: list[int] = []
-    roots: list[str] = []
-    references: list[list[str]] = []
 
 
 class Renamer:
@@ -79,16 +69,14 @@ class Translator:
         self.events = self.skipped = self.unreadable = 0
         self._renamer = renamer
         self._tags = frozenset(str(topic.event.__struct_config__.tag) for topic in topics)
-        self._batch = msgspec.msgpack.Decoder(_RawBatch)
         self._head = msgspec.msgpack.Decoder(_Head)
         self._log = structlog.get_logger("mirror")
 
     def translate(self, entry: Entry) -> list[Output]:
         """The wanted events of an entry, renamed: a record batch for each run of neighbours, so that ids stay right."""
         try:
-            batch = self._batch.decode(entry.data)
-            _check_lengths(batch)
-        except UNREADABLE as error:
+            batch = raw_batch(entry.data)
+        except DecodeError as error:
             self.unreadable += 1
             self._log.warning("entry_not_mirrored", stream=entry.stream, entry_id=entry.entry_id, error=str(error))
             return []
@@ -115,7 +103,7 @@ class Translator:
             self.unreadable += 1
             return False
 
-    def _fitting(self, batch: _RawBatch, start: int, end: int) -> list[bytes]:
+    def _fitting(self, batch: RecordBatch, start: int, end: int) -> list[bytes]:
         """The events ``start`` to ``end`` as batches; the longer names may take a full one over the limit."""
         data = self._encoded(batch, start, end)
         if len(data) <= MAX_ENTRY_BYTES:
@@ -129,7 +117,7 @@ class Translator:
         middle = (start + end) // 2
         return self._fitting(batch, start, middle) + self._fitting(batch, middle, end)
 
-    def _encoded(self, batch: _RawBatch, start: int, end: int) -> bytes:
+    def _encoded(self, batch: RecordBatch, start: int, end: int) -> bytes:
         name = self._renamer.name
         fields: list[Any] = [
             name(batch.producer),
@@ -140,12 +128,6 @@ class Translator:
             batch.causes[start:end],
             [name(root) for root in batch.roots[start:end]],
         ]
-        if batch.references:
+        if isinstance(batch, ReferringBatch):
             fields.append([[name(one) for one in ids] for ids in batch.references[start:end]])
         return msgspec.msgpack.encode(fields)
-
-
-def _check_lengths(batch: _RawBatch) -> None:
-    for values in (batch.causes, batch.roots, batch.references):
-        if values and len(values) != len(batch.events):
-            raise msgspec.ValidationError(f"causes, roots and references must be as many as events, was {len(values)}")

@@ -50,6 +50,9 @@ class _RawBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     references: Annotated[list[list[str]], _AT_MOST] = []
 
 
+_RAW = msgspec.msgpack.Decoder(_RawBatch)
+
+
 class Codec:
     """Encodes and decodes the record batches of one set of topics."""
 
@@ -76,7 +79,6 @@ class Codec:
                 gc=False,
             )
         )
-        self._raw = msgspec.msgpack.Decoder(_RawBatch)
         self._event = msgspec.msgpack.Decoder(union)
 
     def encode(self, batch: RecordBatch) -> bytes:
@@ -104,11 +106,7 @@ class Codec:
             DecodeError: If the envelope itself is malformed.
         """
         _check_size(data)
-        try:
-            raw = self._raw.decode(data)
-        except UNREADABLE as error:
-            raise DecodeError(f"entry is no record batch: {error}") from error
-        _check_lengths(raw)
+        raw = raw_batch(data)
         events: list[Event | None] = []
         bad: list[BadEvent] = []
         for index, payload in enumerate(raw.events):
@@ -117,7 +115,7 @@ class Codec:
             except UNREADABLE as error:
                 events.append(None)
                 bad.append(BadEvent(index, bytes(payload), str(error)))
-        return _batch_of(raw, events), bad
+        return msgspec.structs.replace(raw, events=events), bad
 
     def encode_event(self, event: Event) -> bytes:
         """Encode one event alone (hashes, dead letters)."""
@@ -139,6 +137,20 @@ class Codec:
 def _check_size(data: bytes) -> None:
     if len(data) > MAX_ENTRY_BYTES:
         raise DecodeError(f"entry must be at most {MAX_ENTRY_BYTES} bytes, was {len(data)}; publish smaller batches")
+
+
+def raw_batch(data: bytes) -> RecordBatch:
+    """A record batch whose events stay bytes (``msgspec.Raw``), for who passes them on without knowing their types.
+
+    Raises:
+        DecodeError: If the envelope is malformed or too large.
+    """
+    try:
+        raw = _RAW.decode(data)
+    except UNREADABLE as error:
+        raise DecodeError(f"entry is no record batch: {error}") from error
+    _check_lengths(raw)
+    return _batch_of(raw, raw.events)
 
 
 def _batch_of(found: Any, events: list[Any]) -> RecordBatch:

@@ -16,8 +16,8 @@ import msgspec
 from libs.clock import Clock
 from libs.contracts.dead_letters import MAX_PAYLOAD
 from libs.contracts.system import EventDeadLettered
-from libs.messagebus.codec import Codec
-from libs.messagebus.envelope import Input
+from libs.messagebus.codec import Codec, raw_batch
+from libs.messagebus.envelope import Input, RecordBatch, ReferringBatch
 from libs.messagebus.errors import DecodeError
 from libs.messagebus.topic import TopicRegistry
 from libs.messagebus.transport import Entry, Output, Transport
@@ -27,18 +27,6 @@ from libs.messagebus.workers.worker import dead_letter_stream
 
 _PAGE = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class _Envelope(msgspec.Struct, frozen=True, array_like=True):
-    """A record batch whose events stay bytes."""
-
-    producer: str
-    sequence: int
-    ts_publish: int
-    events: list[msgspec.Raw]
-    inputs: list[Input] = []
-    causes: list[int] = []
-    roots: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +68,6 @@ class LetterDesk:
         self._codec = codec
         self._stream = dead_letter_stream(registry)
         self._clock = clock
-        self._raw = msgspec.msgpack.Decoder(_Envelope)
 
     async def letters(
         self, *, limit: int = 50, before: str = "", reader: str = "", topic: str = "", settled: bool = False
@@ -182,23 +169,24 @@ class LetterDesk:
             return self._alone(entries[0].data, letter.index)
         producer, _, sequence = letter.event_id.rpartition(":")
         now = self._clock.timestamp_ns()
-        return msgspec.msgpack.encode(_Envelope(producer, int(sequence), now, [msgspec.Raw(_whole(letter))]))
+        return self._codec.encode(RecordBatch(producer, int(sequence), now, [msgspec.Raw(_whole(letter))]))
 
     def _alone(self, data: bytes, index: int) -> bytes:
-        found = self._raw.decode(data)
-        batch, _ = self._codec.salvage(data)
-        cause, root = batch.causation_id(index), batch.correlation_id(index)
+        batch = raw_batch(data)
+        cause, root, references = batch.causation_id(index), batch.correlation_id(index), batch.references_of(index)
         producer, _, sequence = cause.rpartition(":")
-        alone = _Envelope(
-            found.producer,
-            found.sequence + index,
+        alone = RecordBatch(
+            batch.producer,
+            batch.sequence + index,
             self._clock.timestamp_ns(),
-            [found.events[index]],
+            [batch.events[index]],
             [Input(producer, int(sequence), 1)] if cause else [],
             [0] if cause else [],
             [root] if cause and root != cause else [],
         )
-        return msgspec.msgpack.encode(alone)
+        if references:
+            alone = ReferringBatch(**msgspec.structs.asdict(alone), references=[references])
+        return self._codec.encode(alone)
 
     def _letters_in(self, entry: Entry) -> Sequence[StoredLetter]:
         """Newest first, as entries are."""

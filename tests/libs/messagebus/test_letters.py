@@ -11,7 +11,8 @@ import pytest
 from libs.contracts.dead_letters import MAX_PAYLOAD, dead_letter
 from libs.contracts.system import EventDeadLettered
 from libs.contracts.topics import DEAD_LETTER
-from libs.messagebus.transport import START, Entry
+from libs.messagebus.envelope import Input, ReferringBatch
+from libs.messagebus.transport import START, Entry, Output
 from libs.messagebus.workers import (
     LetterDesk,
     LetterLostError,
@@ -81,6 +82,28 @@ def test_a_letter_is_settled_once() -> None:
         assert await desk.letters() == []
         assert [one.id for one in await desk.letters(settled=True)] == [second.id, first.id]
         assert len(await bench.memory.read({TICKED.stream: START}, 9, 0)) == 2
+
+    run(scenario)
+
+
+def test_a_retried_event_still_names_its_cause_and_what_it_was_computed_from() -> None:
+    async def scenario(bench: Bench) -> None:
+        events = [Ticked(NOW, "A", 1.0), Ticked(NOW, "A", 2.0)]
+        batch = ReferringBatch(
+            "p", 0, NOW, events, [Input("q", 7, 1)], [-1, 0], ["", "r:3"], [["x:1"], ["x:2", "y:5"]]
+        )  # fmt: skip
+        await bench.memory.append("p", 0, 2, [Output(TICKED.stream, CODEC.encode(batch))])
+        bench.start(ticks(Script(failing={2.0: 9}), retry=ONCE))
+        await bench.until(lambda: True)
+        await bench.settle_down()
+        (stored,) = await desk_of(bench).letters()
+        await desk_of(bench).retry(stored.id, "ann")
+        entries = await bench.memory.read({TICKED.stream: START}, 9, 0)
+        again = CODEC.decode(entries[-1].data)
+        assert len(entries) == 2
+        assert (again.event_id(0), again.events) == ("p:1", events[1:])
+        assert (again.causation_id(0), again.correlation_id(0)) == ("q:7", "r:3")
+        assert again.references_of(0) == ["x:2", "y:5"]
 
     run(scenario)
 
